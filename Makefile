@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The front door. Every verb is one line; the programs behind it have a --help.
+
+BASE ?= debian-6.1
+FLAVOUR ?= normal
+
+PATCHSET := tools/patchset/patchset
+
+export T HOST V FULL LIST
+
+.PHONY: help
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing
+	@$(PATCHSET) deps
+
+.PHONY: demo
+demo: ## the main job from nothing: fetch, compose, build, boot, show
+	@tools/patchset/host/demo --base $(BASE)
+
+.PHONY: test
+test: ## the test suite from nothing [T=name] [HOST=name] [V=1] [FULL=1] [LIST=1]
+	@tools/patchset/host/run --base $(BASE)
+
+.PHONY: fetch
+fetch: ## get the newest source package of the base
+	@$(PATCHSET) fetch --base $(BASE)
+
+.PHONY: tree
+tree: ## compose the patched source in build/BASE/src
+	@$(PATCHSET) tree --base $(BASE)
+
+.PHONY: series
+series: ## the mailable series, its mbox and a quilt form in build/BASE/series/
+	@$(PATCHSET) series --base $(BASE)
+
+.PHONY: refresh
+refresh: ## regenerate the hooks after a base update, messages kept
+	@$(PATCHSET) refresh --base $(BASE)
+
+.PHONY: matrix
+matrix: ## apply and compile the series on every version of the base that apt offers
+	@$(PATCHSET) matrix --base $(BASE)
+
+.PHONY: kernel
+kernel: ## a test-host kernel: ARCH=x86_64|powerpc [FLAVOUR=debug|stock]
+	@$(PATCHSET) kernel --base $(BASE) --arch "$(ARCH)" --flavour $(FLAVOUR)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the package archive offers, and getting it."""
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from . import proc
+from .ui import Failure
+
+LISTS = Path("/var/lib/apt/lists")
+A_DAY = 24 * 3600
+QUICK_TO_FAIL = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20",
+                 "-o", "APT::Update::Error-Mode=any")
+
+
+def as_root(*command):
+    return command if os.geteuid() == 0 else ("sudo", *command)
+
+
+def lists_are_old():
+    return not LISTS.is_dir() or time.time() - LISTS.stat().st_mtime > A_DAY
+
+
+def update():
+    """Whether the package lists could be brought up to date."""
+    return proc.attempt(*as_root("apt-get", *QUICK_TO_FAIL, "update")).returncode == 0
+
+
+def offered(package):
+    """Versions of a package, the newest first."""
+    rows = (line.split("|") for line in proc.run("apt-cache", "madison", package).splitlines())
+    return list(dict.fromkeys(row[1].strip() for row in rows if row[2].strip().endswith("Packages")))
+
+
+def record(package, version):
+    """Fields that `apt-cache show` gives for one version; none if it is not offered."""
+    shown = proc.attempt("apt-cache", "show", f"{package}={version}").stdout
+    stanza = shown.split("\n\n")[0]
+    return dict(line.split(": ", 1) for line in stanza.splitlines() if line[:1].isalpha() and ": " in line)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path, size, digest):
+    """The file is the one that the archive describes, or the run ends."""
+    if path.stat().st_size != size:
+        raise Failure(f"{path} is damaged: {path.stat().st_size} bytes instead of {size}; delete it and try again")
+    if sha256(path) != digest:
+        raise Failure(f"{path} is damaged: its sha256 is not {digest}; delete it and try again")
+
+
+def deb_name(package, version):
+    return f"{package}_{version.replace(':', '%3a')}_all.deb"
+
+
+def download(package, version, directory):
+    """A verified package file in `directory`; a file that is already there is only verified."""
+    fields = record(package, version)
+    if "SHA256" not in fields:
+        raise Failure(f"apt knows no checksum of {package} {version}")
+    path = directory / deb_name(package, version)
+    if not path.exists():
+        fetch(package, version, path)
+    verify(path, int(fields["Size"]), fields["SHA256"])
+    return path
+
+
+def fetch(package, version, path):
+    """Download beside `path` first: what bears the name is whole."""
+    partial = path.parent / "partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    sandbox = ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
+    proc.run("apt-get", *QUICK_TO_FAIL, *sandbox, "download", f"{package}={version}", cwd=partial,
+             what=f"cannot download {package} {version} (no network?)")
+    (partial / path.name).replace(path)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line."""
+import argparse
+import sys
+
+from . import deps, kernel, project, source, tree
+from .ui import Failure
+
+
+def do_deps(base, args):
+    deps.need(base.top)
+
+
+def do_fetch(base, args):
+    deps.need(base.top, "source")
+    with base.lock("tree"):
+        source.fetch(base)
+
+
+def do_tree(base, args):
+    deps.need(base.top, "source")
+    tree.tree(base)
+
+
+def do_kernel(base, args):
+    kernel.check_arch(args.arch, args.flavour)
+    deps.need(base.top, "source", "kernel")
+    if args.flavour == "stock":
+        with base.lock("tree"):
+            source.pristine(base)
+    else:
+        tree.tree(base)
+    kernel.kernel(base, args.arch, args.flavour, args.target)
+
+
+def parser():
+    main = argparse.ArgumentParser(prog="patchset", description="Compose, build, export and prove the patch series.")
+    verbs = main.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(action, text):
+        name = action.__name__.removeprefix("do_")
+        added = verbs.add_parser(name, help=text, description=text)
+        added.add_argument("--base", default="debian-6.1", help="default: %(default)s")
+        added.set_defaults(action=action)
+        return added
+
+    verb(do_deps, "install the Debian packages that are missing")
+    verb(do_fetch, "get the newest source package of the base that apt offers")
+    verb(do_tree, "compose the patched tree in build/BASE/src")
+    one = verb(do_kernel, "build a test-host kernel in build/BASE/ARCH[-FLAVOUR]")
+    one.add_argument("--arch", required=True, help=" or ".join(kernel.ARCHES))
+    one.add_argument("--flavour", default="normal", help=", ".join(kernel.FLAVOURS) + "; default: %(default)s")
+    one.add_argument("--target", help="what to make instead of the kernel image, e.g. arch/x86/kvm/")
+    return main
+
+
+def main(argv, top):
+    try:
+        args = parser().parse_args(argv)
+        args.action(project.load(top, args.base), args)
+    except (Failure, OSError) as error:
+        print(f"patchset: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("patchset: interrupted", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Test-host kernels: configuration and build."""
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import proc
+from .ui import Failure, Progress, say
+
+ARCHES = {"x86_64": ("bzImage", ()),
+          "powerpc": ("vmlinux", ("CROSS_COMPILE=powerpc64le-linux-gnu-",))}
+FLAVOURS = ("normal", "debug", "stock")
+STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
+ERROR = re.compile(r"error|\*\*\*|undefined reference", re.I)
+
+
+@dataclass(frozen=True)
+class Build:
+    """One source tree built for one architecture into its own directory."""
+
+    arch: str
+    source: Path
+    out: Path
+    log: Path
+    fragments: tuple
+
+    def make(self, *words):
+        compiler = next((word.split("=")[1] for word in ARCHES[self.arch][1]), "") + "gcc"
+        return ["make", "-C", str(self.source), f"O={self.out}", f"ARCH={self.arch}",
+                f"-j{os.cpu_count()}", *ARCHES[self.arch][1], f"CC=ccache {compiler}", *words]
+
+    def environment(self, top):
+        fixed = {"CCACHE_DIR": os.environ.get("CCACHE_DIR", str(top / "build/ccache")),
+                 "CCACHE_BASEDIR": str(top / "build"), "CCACHE_NOHASHDIR": "1",
+                 "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00 +0000", "KBUILD_BUILD_VERSION": "1",
+                 "KBUILD_BUILD_USER": "patchset", "KBUILD_BUILD_HOST": "patchset", "LC_ALL": "C"}
+        return {**os.environ, **fixed}
+
+
+def check_arch(arch, flavour="normal"):
+    if arch not in ARCHES:
+        raise Failure(f"unknown ARCH '{arch}' (known: {', '.join(ARCHES)})")
+    if flavour not in FLAVOURS:
+        raise Failure(f"unknown FLAVOUR '{flavour}' (known: {', '.join(FLAVOURS)})")
+
+
+def fragments(base, arch, flavour="normal"):
+    names = [arch] + ([f"{arch}-debug"] if flavour == "debug" else [])
+    paths = tuple(base.configs / f"{name}.config" for name in names)
+    for path in paths:
+        if not path.is_file():
+            raise Failure(f"no config fragment {path.relative_to(base.top)}: no FLAVOUR={flavour} for {arch}")
+    return paths
+
+
+def build_for(base, arch, flavour):
+    """The build of a flavour; stock is built beside the pristine tree, and linked from build/BASE."""
+    name = arch if flavour == "normal" else f"{arch}-{flavour}"
+    out = base.out / name
+    source = base.src
+    if flavour == "stock":
+        source, real = base.stock.resolve(), base.out / "pristine" / arch
+        real.mkdir(parents=True, exist_ok=True)
+        if not out.is_symlink():
+            out.symlink_to(real.relative_to(base.out))
+        out = real
+    log = base.out / "log" / f"kernel-{arch}-{flavour}.log"
+    return Build(arch, source, out, log, fragments(base, arch, flavour))
+
+
+def configure(top, build):
+    """Write the configuration; one that does not change keeps its time."""
+    build.out.mkdir(parents=True, exist_ok=True)
+    new = build.out / ".config.new"
+    environment = {**build.environment(top), "KCONFIG_CONFIG": str(new)}
+    merge = ["sh", build.source / "scripts/kconfig/merge_config.sh", "-m", "-O", build.out, new, *build.fragments]
+    for command in (build.make("tinyconfig"), merge, build.make("olddefconfig")):
+        proc.run(*command, cwd=build.out, env=environment, what=f"configuring {build.out.name}")
+    check_fragments(build.fragments, new)
+    keep = build.out / ".config"
+    if keep.is_file() and keep.read_text() == new.read_text():
+        new.unlink()
+    else:
+        new.replace(keep)
+
+
+def settings(*paths):
+    """Options and values of configuration files; a later one wins."""
+    values = {}
+    for path in paths:
+        for line in path.read_text().splitlines():
+            found = re.match(r"(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set", line)
+            if found:
+                values[found[1] or found[3]] = found[2] or "n"
+    return values
+
+
+def check_fragments(paths, config):
+    """Every line of the fragments has taken effect."""
+    final = settings(config)
+    ignored = [f"{option}={value}" for option, value in settings(*paths).items()
+               if final.get(option, "n") != value]
+    if ignored:
+        raise Failure(f"{paths[-1].name}: without effect: {' '.join(ignored)}")
+
+
+def compile(top, build, targets, what):
+    """Run make, count its steps, keep its output in the log."""
+    build.log.parent.mkdir(parents=True, exist_ok=True)
+    progress = Progress(what)
+    with open(build.log, "w") as log, subprocess.Popen(
+            build.make(*targets), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, env=build.environment(top)) as make:
+        for line in make.stdout:
+            log.write(line)
+            if STEP.match(line):
+                progress.step(line.strip())
+    if make.returncode:
+        raise Failure(f"{what}: {first_error(build.log)}; the whole log is {build.log}")
+    progress.done()
+
+
+def first_error(log):
+    lines = log.read_text(errors="replace").splitlines()
+    return next((line.strip() for line in lines if ERROR.search(line)), "make failed")
+
+
+def kernel(base, arch, flavour, target):
+    """Build a kernel of one flavour from a tree that is up to date."""
+    build = build_for(base, arch, flavour)
+    with base.lock(build.out.name if flavour != "stock" else f"{arch}-stock"):
+        configure(base.top, build)
+        compile(base.top, build, [target or ARCHES[arch][0]], f"kernel {arch} {flavour}")
+    say(f"{build.out.relative_to(base.top)} is up to date")
