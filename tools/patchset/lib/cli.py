@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from . import deps, kernel, project, source, tree
+from . import deps, kernel, matrix, prefixes, project, prove, refresh, series, source, tree
 from .ui import Failure
 
 
@@ -33,6 +33,31 @@ def do_kernel(base, args):
     kernel.kernel(base, args.arch, args.flavour, args.target)
 
 
+def do_series(base, args):
+    deps.need(base.top, "source")
+    series.export(base)
+
+
+def do_prove(base, args):
+    deps.need(base.top, "source")
+    prove.prove(base)
+
+
+def do_refresh(base, args):
+    deps.need(base.top, "source")
+    refresh.refresh(base)
+
+
+def do_prefixes(base, args):
+    deps.need(base.top, "source", "kernel")
+    prefixes.prefixes(base)
+
+
+def do_matrix(base, args):
+    deps.need(base.top, "source", "kernel")
+    matrix.matrix(base, args.apply_only)
+
+
 def parser():
     main = argparse.ArgumentParser(prog="patchset", description="Compose, build, export and prove the patch series.")
     verbs = main.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -51,6 +76,12 @@ def parser():
     one.add_argument("--arch", required=True, help=" or ".join(kernel.ARCHES))
     one.add_argument("--flavour", default="normal", help=", ".join(kernel.FLAVOURS) + "; default: %(default)s")
     one.add_argument("--target", help="what to make instead of the kernel image, e.g. arch/x86/kvm/")
+    verb(do_series, "write mails, series.mbox and a quilt form to build/BASE/series")
+    verb(do_prove, "show that git am and quilt give exactly the tree of build/BASE/src")
+    verb(do_prefixes, "compile KVM after each entry of the series")
+    verb(do_refresh, "regenerate the hooks against the present base, messages kept")
+    one = verb(do_matrix, "apply and compile the series on every version of the base that apt offers")
+    one.add_argument("--apply-only", action="store_true", help="do not compile")
     return main
 
 

@@ -34,6 +34,9 @@ def check_landing(name, hook, before, landed):
     for number, (hunk, line) in enumerate(zip(hook.hunks, landed), 1):
         function = function_at(before, line - shift, hook.path)
         shift += hunk.new_count - hunk.old_count
+        if is_label(hook.path, hunk.function):
+            raise Failure(f"{name}: {hook.path}: hunk {number} names the label '{hunk.function}', "
+                          "not a function: make refresh")
         if hunk.function and not function.startswith(hunk.function):
             raise Failure(f"{name}: {hook.path}: hunk {number} landed in '{function}' (line {line}), "
                           f"not in '{hunk.function}'")
@@ -45,8 +48,11 @@ def function_at(lines, start, path):
     As diff -p finds it, save that a label in C is not a function: git's way
     with the kernel's own .gitattributes.
     """
-    in_c = path.endswith((".c", ".h"))
     for line in reversed(lines[:max(start - 1, 0)]):
-        if TITLE.match(line) and not (in_c and LABEL.match(line)):
+        if TITLE.match(line) and not is_label(path, line):
             return line.rstrip()
     return ""
+
+
+def is_label(path, line):
+    return path.endswith((".c", ".h")) and bool(LABEL.match(line))

@@ -9,8 +9,18 @@ from pathlib import Path
 from . import proc
 from .ui import Failure, Progress, say
 
-ARCHES = {"x86_64": ("bzImage", ()),
-          "powerpc": ("vmlinux", ("CROSS_COMPILE=powerpc64le-linux-gnu-",))}
+
+@dataclass(frozen=True)
+class Arch:
+    """What kbuild calls things: the image, the directory below arch/, the compiler's prefix."""
+
+    image: str
+    tree: str
+    cross: str
+
+
+ARCHES = {"x86_64": Arch("bzImage", "x86", ""),
+          "powerpc": Arch("vmlinux", "powerpc", "powerpc64le-linux-gnu-")}
 FLAVOURS = ("normal", "debug", "stock")
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"error|\*\*\*|undefined reference", re.I)
@@ -27,9 +37,9 @@ class Build:
     fragments: tuple
 
     def make(self, *words):
-        compiler = next((word.split("=")[1] for word in ARCHES[self.arch][1]), "") + "gcc"
-        return ["make", "-C", str(self.source), f"O={self.out}", f"ARCH={self.arch}",
-                f"-j{os.cpu_count()}", *ARCHES[self.arch][1], f"CC=ccache {compiler}", *words]
+        cross = ARCHES[self.arch].cross
+        return ["make", "-C", str(self.source), f"O={self.out}", f"ARCH={self.arch}", f"-j{os.cpu_count()}",
+                f"CROSS_COMPILE={cross}", f"CC=ccache {cross}gcc", *words]
 
     def environment(self, top):
         fixed = {"CCACHE_DIR": os.environ.get("CCACHE_DIR", str(top / "build/ccache")),
@@ -122,6 +132,12 @@ def compile(top, build, targets, what):
     progress.done()
 
 
+def objects(top, build, what):
+    """Configure, and compile KVM alone: the architecture's part brings virt/kvm with it."""
+    configure(top, build)
+    compile(top, build, [f"arch/{ARCHES[build.arch].tree}/kvm/"], what)
+
+
 def first_error(log):
     lines = log.read_text(errors="replace").splitlines()
     return next((line.strip() for line in lines if ERROR.search(line)), "make failed")
@@ -132,5 +148,5 @@ def kernel(base, arch, flavour, target):
     build = build_for(base, arch, flavour)
     with base.lock(build.out.name if flavour != "stock" else f"{arch}-stock"):
         configure(base.top, build)
-        compile(base.top, build, [target or ARCHES[arch][0]], f"kernel {arch} {flavour}")
+        compile(base.top, build, [target or ARCHES[arch].image], f"kernel {arch} {flavour}")
     say(f"{build.out.relative_to(base.top)} is up to date")
