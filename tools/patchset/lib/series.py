@@ -69,7 +69,6 @@ def commits(base, entries, after=lambda repo, one: None):
     """A repository in build/BASE/export with the composed series as commits."""
     stock = source.pristine(base).resolve()
     repo = scratch_repo(base, base.out / "export")
-    compose.check_overlay(base.top, entries)
     compose.start(stock, entries, repo.path)
     repo.begin("base")
     for number, one in enumerate(entries, 1):
@@ -83,6 +82,7 @@ def export(base):
     """Write build/BASE/series anew."""
     with base.lock("series"):
         entries = entry.load(base)
+        compose.check_overlay(base.top, entries)
         repo = commits(base, entries)
         target = base.out / "series"
         shutil.rmtree(target, ignore_errors=True)
