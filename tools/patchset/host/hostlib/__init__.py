@@ -1,0 +1,1 @@
+"""What tools/patchset/host/run is made of."""

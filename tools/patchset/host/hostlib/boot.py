@@ -1,0 +1,100 @@
+"""One boot of a host: from its entries to a verdict on each."""
+
+import dataclasses
+import os
+import secrets
+import time
+
+from hostlib import bochs, build, initramfs, machine, project, qemu, verdict
+
+EMULATORS = {"qemu": qemu, "bochs": bochs}
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """What a machine boots; of each slot of a host the last one is kept."""
+    directory: str
+    kernel: str
+    initramfs: str
+    memory: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    entry: object
+    verdict: str
+    reason: str
+    seconds: float
+    log: str
+
+
+def new_run():
+    return time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(4)
+
+
+def _test_line(test, slow):
+    path = f"/t/{os.path.basename(build.binary(test.program))}"
+    return " ".join([test.name, test.kind, str(round(test.timeout * slow)),
+                     path, *test.args])
+
+
+def _make_images(host, entries, slot):
+    tests = [entry.test for entry in entries]
+    files = {"init": initramfs.read(build.binary("init.c")),
+             "tests": "".join(_test_line(test, host.slow) + "\n"
+                              for test in tests).encode()}
+    for test in tests:
+        path = build.binary(test.program)
+        files[f"t/{os.path.basename(path)}"] = initramfs.read(path)
+    directory = project.under("images", slot)
+    os.makedirs(directory, exist_ok=True)
+    archive = os.path.join(directory, "initramfs.cpio")
+    initramfs.build(archive, files)
+    return Images(directory, build.kernel_image(host.flavour), archive,
+                  tests[0].memory or host.memory)
+
+
+def _limit(host, entries):
+    return host.boot + sum(entry.test.timeout for entry in entries) * host.slow
+
+
+def _on_stock(test, outcome, reason):
+    """What a result means on the stock kernel, which lacks our work."""
+    if test.klass == "race":
+        return verdict.PASS, f"on stock: {reason}" if reason else ""
+    if test.stock == "pass":
+        return outcome, reason
+    if outcome == verdict.FAIL:
+        return verdict.PASS, f"fails on stock, as it should: {reason}"
+    return verdict.FAIL, "should fail on stock"
+
+
+def _meaning(host, test, outcome, reason):
+    if host.flavour == "stock":
+        return _on_stock(test, outcome, reason)
+    return outcome, reason
+
+
+def run(host, entries, slot, accel, interrupted, show=None):
+    """Returns (a Result for each entry, seconds of the whole boot)."""
+    start = time.monotonic()
+    ident = new_run()
+    directory = project.under("logs", host.name, ident)
+    os.makedirs(directory)
+    images = _make_images(host, entries, slot)
+    cmdline = " ".join(filter(None, [host.cmdline, entries[0].test.cmdline,
+                                     f"run={ident}"]))
+    command, environment, terminal = EMULATORS[host.emulator].prepare(
+        host, images, cmdline, accel)
+    watch = machine.Watch(directory, show)
+    ended = machine.run(directory, command, _limit(host, entries), watch,
+                        interrupted, environment, terminal)
+    verdicts = verdict.judge(
+        {entry.test.name: entry.test.skip or None for entry in entries},
+        watch.tap.text, watch.console.text, ident,
+        leak_scan=host.flavour == "debug", ended=ended)
+    results = [Result(entry,
+                      *_meaning(host, entry.test, *verdicts[entry.test.name]),
+                      watch.seconds(entry.test.name), directory)
+               for entry in entries]
+    return results, time.monotonic() - start

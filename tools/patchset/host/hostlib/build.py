@@ -1,0 +1,130 @@
+"""Builds what a machine needs: kernels, selftests, init."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+
+from hostlib import project
+
+CC = "gcc"
+# dirty_log_test.c of Debian's 6.1 uses a macro that its library does not have.
+EXTRA_CFLAGS = "-DTEST_ASSERT_EQ=ASSERT_EQ"
+
+
+class BuildError(Exception):
+    """Something could not be built."""
+
+
+def kernel_image(flavour):
+    suffix = "" if flavour == "normal" else f"-{flavour}"
+    return project.under(f"x86_64{suffix}", "arch", "x86", "boot",
+                         "bzImage")
+
+
+def kernel(flavour):
+    status = subprocess.run([project.PATCHSET, "kernel", "--arch", "x86_64",
+                             "--base", project.base(),
+                             "--flavour", flavour], check=False).returncode
+    if status or not os.path.exists(kernel_image(flavour)):
+        raise BuildError(f"no {flavour} kernel: see the messages above")
+
+
+def tree():
+    if subprocess.run([project.PATCHSET, "tree", "--base", project.base()],
+                      check=False).returncode:
+        raise BuildError("no patched tree: see the messages above")
+
+
+def _logged(command, log, what):
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    with open(log, "wb") as out:
+        done = subprocess.run(command, stdout=out, stderr=out, check=False)
+    if done.returncode:
+        raise BuildError(f"{what} does not build, see {project.shown(log)}")
+
+
+def _digest_sources():
+    """Of all that a selftest may include: its Makefile knows no headers."""
+    whole = hashlib.sha256()
+    for part in ("tools/testing/selftests", "include/uapi",
+                 "arch/x86/include/uapi"):
+        if part.startswith("tools"):
+            names = ["kvm", "rseq", "lib.mk", "kselftest.h",
+                     "kselftest_harness.h"]
+        else:
+            names = [""]
+        for name in names:
+            path = project.under("src", part, name).rstrip("/")
+            for directory, directories, files in os.walk(path):
+                directories.sort()
+                for file in sorted(files):
+                    full = os.path.join(directory, file)
+                    whole.update(full.encode())
+                    whole.update(project.digest_file(full).encode())
+            if os.path.isfile(path):
+                whole.update(project.digest_file(path).encode())
+    return whole.hexdigest()
+
+
+def _start_afresh_if_changed():
+    stamp = project.under("selftests", "sources.sha256")
+    digest = _digest_sources()
+    if os.path.exists(stamp):
+        with open(stamp, encoding="utf-8") as old:
+            if old.read() == digest:
+                return
+    shutil.rmtree(project.under("selftests"), ignore_errors=True)
+    os.makedirs(project.under("selftests", "kvm"))
+    _logged(["make", "-C", project.under("src"),
+             f"O={project.under('selftests', 'headers-build')}",
+             f"INSTALL_HDR_PATH={project.under('selftests', 'headers')}",
+             "headers_install"],
+            project.under("logs", "build-headers.log"), "headers_install")
+    with open(stamp, "w", encoding="utf-8") as new:
+        new.write(digest)
+
+
+def _is_own(program):
+    """A .c file below tools/patchset/host, rather than a KVM selftest."""
+    return program.endswith(".c")
+
+
+def binary(program):
+    if _is_own(program):
+        name = os.path.basename(program)[:-len(".c")]
+        return project.under("selftests", "host", name)
+    return project.under("selftests", "kvm", program)
+
+
+def _own_program(program):
+    os.makedirs(os.path.dirname(binary(program)), exist_ok=True)
+    _logged([CC, "-static", "-s", "-O2", "-Wall", "-Wextra", "-Werror", "-o",
+             binary(program), os.path.join(project.HOST, program)],
+            project.under("logs", "build-host-programs.log"), program)
+
+
+def _kvm_selftests(programs):
+    _start_afresh_if_changed()
+    compiler = f"{CC} -static -s"
+    if shutil.which("ccache"):
+        compiler = f"ccache {compiler}"
+    _logged(["make", "-C", project.under("src", "tools", "testing", "selftests",
+                                   "kvm"),
+             f"-j{os.cpu_count()}", f"CC={compiler}",
+             f"OUTPUT={project.under('selftests', 'kvm')}",
+             f"EXTRA_CFLAGS={EXTRA_CFLAGS}",
+             "KHDR_INCLUDES=-isystem "
+             f"{project.under('selftests', 'headers', 'include')}",
+             *[binary(program) for program in programs]],
+            project.under("logs", "build-selftests.log"),
+            "a KVM selftest")
+
+
+def programs(wanted):
+    """Builds init and the programs, static, each by its stanza's name."""
+    kvm = sorted(program for program in wanted if not _is_own(program))
+    if kvm:
+        _kvm_selftests(kvm)
+    for program in ["init.c", *filter(_is_own, sorted(wanted))]:
+        _own_program(program)

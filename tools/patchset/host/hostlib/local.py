@@ -1,0 +1,70 @@
+"""Tests that need no machine: unit tests and commands."""
+
+import os
+import re
+import subprocess
+import time
+
+from hostlib import project, stanza, verdict
+
+RAN = re.compile(r"^Ran (\d+) tests? in", re.MULTILINE)
+BAD = re.compile(r"\b(failures|errors|skipped|unexpected successes)=(\d+)")
+
+
+def _command(test):
+    if test.kind == "unittest":
+        return ["python3", "-B", "-m", "unittest", "discover", "-v", "-s",
+                test.program, *test.args]
+    return [test.program, *test.args]
+
+
+def _run(test, log):
+    """Returns the exit status, None after a timeout."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    with open(log, "wb") as out:
+        try:
+            return subprocess.run(_command(test), cwd=project.TOP, stdout=out,
+                                  stderr=out, stdin=subprocess.DEVNULL,
+                                  timeout=test.timeout, env=environment,
+                                  check=False).returncode
+        except subprocess.TimeoutExpired:
+            return None
+        except OSError as error:
+            out.write(f"{error}\n".encode())
+            return 127
+
+
+def _count(text):
+    """{verdict: number} of a unittest run; a skipped test has failed."""
+    ran = RAN.search(text)
+    total = int(ran.group(1)) if ran else 0
+    bad = sum(int(number) for _, number in BAD.findall(text))
+    return {verdict.PASS: max(0, total - bad), verdict.FAIL: bad}
+
+
+def run(test):
+    """Returns (verdict, reason, seconds, log, counts or None)."""
+    log = project.under("logs", stanza.HERE, f"{test.name}.log")
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    start = time.monotonic()
+    status = _run(test, log)
+    seconds = time.monotonic() - start
+    with open(log, encoding="utf-8", errors="replace") as source:
+        text = source.read()
+    reason = None
+    if status is None:
+        reason = f"timeout after {test.timeout} s"
+    elif status:
+        reason = f"exit status {status}"
+    if test.kind != "unittest":
+        return (verdict.FAIL if reason else verdict.PASS, reason or "",
+                seconds, log, None)
+    counts = _count(text)
+    if reason and not counts[verdict.FAIL]:
+        counts[verdict.FAIL] = 1
+    if not sum(counts.values()):
+        reason, counts[verdict.FAIL] = "no tests", 1
+    elif counts[verdict.FAIL]:
+        reason = reason or f"{counts[verdict.FAIL]} skipped"
+    return (verdict.FAIL if reason else verdict.PASS,
+            reason or f"{counts[verdict.PASS]} tests", seconds, log, counts)

@@ -1,0 +1,61 @@
+"""What has passed, so that FULL=1 can go on, and how long it took."""
+
+import hashlib
+import json
+import os
+
+from hostlib import build, project
+
+BOOT = "(boot)"
+
+
+class Passed:
+    """Passes are known by all that they depend on: the tree, the tables'
+    rows and the kernel's image."""
+
+    def __init__(self, hosts):
+        self._hosts = hosts
+        self._tree = project.digest_tree()
+        self._kernels = {}
+
+    def _kernel(self, flavour):
+        if flavour not in self._kernels:
+            image = build.kernel_image(flavour)
+            self._kernels[flavour] = project.digest_file(image)
+        return self._kernels[flavour]
+
+    def _path(self, entry):
+        host = self._hosts.get(entry.host)
+        key = [self._tree, repr(entry.test), repr(host)]
+        if host:
+            key.append(self._kernel(host.flavour))
+        name = hashlib.sha256("\0".join(key).encode()).hexdigest()
+        return project.under("passed", name)
+
+    def __contains__(self, entry):
+        return os.path.exists(self._path(entry))
+
+    def add(self, entry):
+        path = self._path(entry)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as record:
+            record.write(entry.name + "\n")
+
+
+def times():
+    """{row's name: seconds} as last measured here."""
+    try:
+        with open(project.under("times.json"), encoding="utf-8") as source:
+            return json.load(source)
+    except (OSError, ValueError):
+        return {}
+
+
+def save_times(new):
+    merged = {**times(), **{name: round(seconds, 1)
+                            for name, seconds in new.items()}}
+    os.makedirs(project.under(), exist_ok=True)
+    partial = project.under("times.json.part")
+    with open(partial, "w", encoding="utf-8") as out:
+        json.dump(merged, out, indent=1, sort_keys=True)
+    os.replace(partial, project.under("times.json"))

@@ -1,0 +1,145 @@
+"""Runs what was selected: local tests, builds, machines."""
+
+import concurrent.futures
+import os
+import threading
+import time
+
+from hostlib import accel, boot, build, local, project, records, report, stanza
+
+
+class Cores:
+    """The cores of this machine, which booted hosts share."""
+
+    def __init__(self, count):
+        self._free = self._count = count
+        self._changed = threading.Condition()
+
+    def take(self, number):
+        number = min(number, self._count)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= number)
+            self._free -= number
+        return number
+
+    def give(self, number):
+        with self._changed:
+            self._free += number
+            self._changed.notify_all()
+
+
+def _build(entries, hosts, accel_asked):
+    machines = [entry for entry in entries if entry.host != stanza.HERE]
+    flavours = {hosts[entry.host].flavour for entry in machines}
+    flavours |= {flavour for entry in entries for flavour in entry.test.needs}
+    for flavour in sorted(flavours, key=stanza.FLAVOURS.index):
+        report.say(f"building the {flavour} kernel")
+        build.kernel(flavour)
+    programs = {entry.test.program for entry in machines}
+    if any(not program.endswith(".c") for program in programs):
+        build.tree()
+    if machines:
+        report.say(f"building {len(programs)} test programs")
+        if not accel_asked and not accel.missing():
+            programs.add(accel.TRIAL.program)
+        build.programs(programs)
+
+
+class Run:
+    """One run of the suite."""
+
+    def __init__(self, hosts, entries, options):
+        self._hosts = hosts
+        self._entries = entries
+        self._options = options
+        self._report = report.Report(len(entries))
+        self._times = {}
+        self._interrupted = threading.Event()
+        self._accel = "tcg"
+        self._passed = None
+
+    def _note(self, entry, outcome, reason, seconds, log, counts=None):
+        self._times[entry.name] = seconds
+        self._report.add(entry.name, outcome, reason, seconds, log, counts)
+        if outcome == "ok":
+            self._passed.add(entry)
+
+    def _local(self, entries):
+        for entry in entries:
+            self._note(entry, *local.run(entry.test))
+
+    def _boot(self, entries, slot, cores):
+        host = self._hosts[entries[0].host]
+        taken = cores.take(host.cpus)
+        try:
+            if self._interrupted.is_set():
+                return
+            show = report.console if self._options.verbose else None
+            results, seconds = boot.run(host, entries, slot, self._accel,
+                                        self._interrupted, show)
+        finally:
+            cores.give(taken)
+        for result in results:
+            self._note(result.entry, result.verdict, result.reason,
+                       result.seconds, result.log)
+        overhead = seconds - sum(result.seconds for result in results)
+        self._times[f"{host.name} {records.BOOT}"] = overhead
+
+    def _choose_accel(self):
+        host = next((self._hosts[entry.host] for entry in self._entries
+                     if entry.host != stanza.HERE
+                     and self._hosts[entry.host].emulator == "qemu"), None)
+        if host:
+            self._accel, why = accel.choose(host)
+            report.say(f"QEMU hosts use -accel {self._accel}: {why}")
+
+    def _machines(self, entries):
+        cores = Cores(self._options.jobs)
+        with concurrent.futures.ThreadPoolExecutor(self._options.jobs) as pool:
+            waiting = [pool.submit(self._boot, part, _slot(part, number),
+                                   cores)
+                       for number, part in enumerate(entries)]
+            try:
+                for future in concurrent.futures.as_completed(waiting):
+                    future.result()
+            except BaseException:
+                self._interrupted.set()
+                for future in waiting:
+                    future.cancel()
+                raise
+
+    def _without_passed(self):
+        """Under FULL=1, what has passed for this very tree is not run."""
+        if not self._options.full:
+            return self._entries
+        left = []
+        for entry in self._entries:
+            if entry in self._passed:
+                self._report.already(entry.name)
+            else:
+                left.append(entry)
+        return left
+
+    def run(self):
+        if not self._options.no_build:
+            _build(self._entries, self._hosts, os.environ.get("ACCEL"))
+        self._passed = records.Passed(self._hosts)
+        entries = self._without_passed()
+        start = time.monotonic()
+        try:
+            self._local(entry for entry in entries
+                        if entry.host == stanza.HERE)
+            machines = stanza.boots(entries, self._hosts)
+            if machines:
+                self._choose_accel()
+                report.say(f"{len(machines)} boots, logs are below "
+                           f"{project.shown(project.under('logs'))}")
+                self._machines(machines)
+        finally:
+            records.save_times(self._times)
+        report.say(f"took {(time.monotonic() - start) / 60:.1f} minutes")
+        return self._report.finish()
+
+
+def _slot(part, number):
+    return f"{part[0].host}-{number}"

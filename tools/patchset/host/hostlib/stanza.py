@@ -1,0 +1,233 @@
+"""The tables hosts.ini and tests.ini, and what of them a run selects."""
+
+import configparser
+import dataclasses
+import shlex
+
+EMULATORS = ("qemu", "bochs")
+FLAVOURS = ("normal", "debug", "stock")
+KINDS = ("tap", "exit", "command", "unittest")
+LOCAL_KINDS = ("command", "unittest")
+STOCK = ("pass", "fail")
+CLASSES = ("deterministic", "crash", "race", "argued")
+
+# The "host" of a command: the machine that runs the suite.
+HERE = "here"
+
+HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
+             "cmdline", "boot", "slow", "boots"}
+TEST_KEYS = {"kind", "program", "args", "default", "full", "class", "timeout",
+             "memory", "cmdline", "skip", "stock", "needs", "why"}
+
+
+class TableError(Exception):
+    """A table says something that makes no sense."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    name: str
+    emulator: str
+    flavour: str
+    cpu: str
+    cpus: int
+    memory: int
+    cmdline: str
+    boot: float
+    slow: float
+    boots: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    name: str
+    kind: str
+    program: str
+    args: tuple
+    klass: str
+    timeout: int
+    memory: int
+    cmdline: str
+    skip: str
+    stock: str
+    needs: tuple
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One row of the table: a test on a host."""
+    test: Test
+    host: str
+    seconds: float
+    full: bool
+
+    @property
+    def name(self):
+        return f"{self.host} {self.test.name}"
+
+
+def _read(path):
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",),
+                                       comment_prefixes=("#",))
+    try:
+        with open(path, encoding="utf-8") as source:
+            parser.read_file(source)
+    except (OSError, configparser.Error) as error:
+        raise TableError(f"{path}: {error}") from None
+    return parser
+
+
+def _check_keys(path, section, known):
+    for key in section:
+        if key not in known:
+            raise TableError(f"{path}: [{section.name}]: unknown key {key}")
+
+
+def _one_of(path, name, value, allowed):
+    if value not in allowed:
+        raise TableError(f"{path}: [{name}]: {value!r} is none of "
+                         f"{', '.join(allowed)}")
+    return value
+
+
+def _number(path, name, convert, value):
+    try:
+        return convert(value)
+    except ValueError:
+        raise TableError(f"{path}: [{name}]: {value!r} is not a number") \
+            from None
+
+
+def _settings(path, parser, name):
+    """The settings of a host, those of the host it is like included."""
+    section = parser[name]
+    _check_keys(path, section, HOST_KEYS)
+    like = section.get("like")
+    if like is None:
+        return dict(section)
+    if like not in parser or "like" in parser[like]:
+        raise TableError(f"{path}: [{name}]: cannot be like {like}")
+    return {**parser[like], **section}
+
+
+def load_hosts(path):
+    parser = _read(path)
+    hosts = {}
+    for name in parser.sections():
+        values = _settings(path, parser, name)
+        values.pop("like", None)
+        missing = HOST_KEYS - {"like"} - set(values)
+        if missing:
+            raise TableError(f"{path}: [{name}]: no {min(missing)}")
+        _one_of(path, name, values["emulator"], EMULATORS)
+        _one_of(path, name, values["flavour"], FLAVOURS)
+        for key in ("cpus", "memory", "boots"):
+            values[key] = _number(path, name, int, values[key])
+        for key in ("boot", "slow"):
+            values[key] = _number(path, name, float, values[key])
+        hosts[name] = Host(name=name, **values)
+    return hosts
+
+
+def _needs(path, section):
+    flavours = section.get("needs", "").split()
+    for flavour in flavours:
+        _one_of(path, section.name, flavour, FLAVOURS)
+    return tuple(flavours)
+
+
+def _test(path, section):
+    _check_keys(path, section, TEST_KEYS)
+    name = section.name
+    kind = _one_of(path, name, section.get("kind", "tap"), KINDS)
+    klass = _one_of(path, name, section.get("class", "deterministic"), CLASSES)
+    return Test(name=name, kind=kind, klass=klass,
+                program=section.get("program", name),
+                args=tuple(shlex.split(section.get("args", ""))),
+                timeout=_number(path, name, int, section.get("timeout", "60")),
+                memory=_number(path, name, int, section.get("memory", "0")),
+                cmdline=section.get("cmdline", ""),
+                skip=section.get("skip", ""),
+                stock=_one_of(path, name, section.get("stock", "pass"),
+                              STOCK),
+                needs=_needs(path, section), why=section.get("why", ""))
+
+
+def _places(path, section, key, hosts):
+    """Yields (host, measured seconds) for each HOST:SECONDS of a key."""
+    for word in section.get(key, "").split():
+        host, _, seconds = word.partition(":")
+        if host not in hosts and host != HERE:
+            raise TableError(f"{path}: [{section.name}]: unknown host {host}")
+        yield host, _number(path, section.name, float, seconds or "0")
+
+
+def _entries(path, section, test, hosts):
+    """The rows of one test."""
+    name = test.name
+    rows = [Entry(test, host, seconds, key == "full")
+            for key in ("default", "full")
+            for host, seconds in _places(path, section, key, hosts)]
+    if bool(rows) == (test.klass == "argued"):
+        raise TableError(f"{path}: [{name}]: argued tests run nowhere, "
+                         "all others somewhere")
+    if test.klass == "argued" and not test.why:
+        raise TableError(f"{path}: [{name}]: argued, but no why")
+    for row in rows:
+        if (row.host == HERE) != (test.kind in LOCAL_KINDS):
+            raise TableError(f"{path}: [{name}]: {test.kind} test cannot "
+                             f"run on {row.host}")
+    if len({row.host for row in rows}) != len(rows):
+        raise TableError(f"{path}: [{name}]: a host is named twice")
+    return rows
+
+
+def load_tests(path, hosts):
+    """Returns (the rows, the tests that are only argued)."""
+    parser = _read(path)
+    entries, argued = [], []
+    for name in parser.sections():
+        test = _test(path, parser[name])
+        rows = _entries(path, parser[name], test, hosts)
+        entries += rows
+        if not rows:
+            argued.append(test)
+    return entries, argued
+
+
+def select(entries, test=None, host=None, full=False):
+    """A test or host that is asked for by name is run although it is FULL."""
+    chosen = [entry for entry in entries
+              if (not test or entry.test.name == test)
+              and (not host or entry.host == host)]
+    if full or (test and host):
+        return chosen
+    default = [entry for entry in chosen if not entry.full]
+    return default if default or not (test or host) else chosen
+
+
+def _same_boot(entry):
+    """Entries with an equal key may share a boot."""
+    alone = entry.test.name if entry.test.klass == "crash" else ""
+    return entry.host, entry.test.memory, entry.test.cmdline, alone
+
+
+def _spread(group, count):
+    """Cuts a group into at most `count` parts of about the same length."""
+    parts = [[] for _ in range(min(count, len(group)))]
+    for entry in sorted(group, key=lambda entry: -entry.seconds):
+        shortest = min(parts, key=lambda part: sum(e.seconds for e in part))
+        shortest.append(entry)
+    return [sorted(part, key=group.index) for part in parts if part]
+
+
+def boots(entries, hosts):
+    """Groups the entries that need a machine by boot, the longest first."""
+    groups = {}
+    for entry in entries:
+        if entry.host != HERE:
+            groups.setdefault(_same_boot(entry), []).append(entry)
+    result = [part for group in groups.values()
+              for part in _spread(group, hosts[group[0].host].boots)]
+    return sorted(result, key=lambda part: -sum(e.seconds for e in part))
