@@ -9,18 +9,17 @@ from .ui import Failure
 
 DIFF_START = re.compile(r"^(diff |--- a/)", re.M)
 OVERLAY = re.compile(r"^Overlay:[ \t]*(\S+)[ \t]*$", re.M)
-HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)$")
+HUNK = re.compile(r"^(@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*))\n((?:(?: .*)?\n)*)", re.M)
 
 
 @dataclass(frozen=True)
 class Hunk:
-    """One hunk: its first line in the old file, line counts, the function it names."""
+    """One hunk: its first changed line before and after, by how much it grows, the function it names."""
 
-    start: int
-    old_count: int
-    new_count: int
-    function: str
     header: str
+    change: tuple
+    growth: int
+    function: str
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,9 @@ def parse_hooks(name, diff):
 
 
 def parse_hunks(diff):
-    for line in diff.splitlines():
-        found = HUNK.match(line)
-        if found:
-            start, old, _, new, function = found.groups()
-            yield Hunk(int(start), int(old or 1), int(new or 1), function.strip(), line)
+    for header, start, old, new_start, new, function, context in HUNK.findall(diff):
+        lead = context.count("\n")
+        yield Hunk(header, (int(start) + lead, int(new_start) + lead), int(new or 1) - int(old or 1), function.strip())
 
 
 def load(base):

@@ -33,7 +33,7 @@ def check_landing(name, hook, before, landed):
     shift = 0
     for number, (hunk, line) in enumerate(zip(hook.hunks, landed), 1):
         function = function_at(before, line - shift, hook.path)
-        shift += hunk.new_count - hunk.old_count
+        shift += hunk.growth
         if is_label(hook.path, hunk.function):
             raise Failure(f"{name}: {hook.path}: hunk {number} names the label '{hunk.function}', "
                           "not a function: make refresh")

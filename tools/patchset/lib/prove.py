@@ -56,7 +56,7 @@ def same(one, other):
 
 def check_rest(stock, src, touched):
     """No file but the touched ones differs. Time and size tell where to look closer."""
-    listed = proc.run("rsync", "-aOn", "--delete", "--out-format=%n", f"{stock}/", f"{src}/")
+    listed = proc.run("rsync", "-aOn", "--delete", "--modify-window=-1", "--out-format=%n", f"{stock}/", f"{src}/")
     names = {line.removeprefix("deleting ") for line in listed.splitlines()}
     for name in sorted(names - touched):
         whole = all((tree / name).is_file() for tree in (stock, src))

@@ -41,7 +41,7 @@ def hooks_of(repo, one):
 def stale(one, diff):
     """Whether a hunk of the entry is elsewhere than it says, or is headed by a label."""
     def places(parsed):
-        return [(hook.path, hunk.header.split(" @@")[0]) for hook in parsed for hunk in hook.hunks]
+        return [(hook.path, *hunk.change) for hook in parsed for hunk in hook.hunks]
 
     labelled = any(hooks.is_label(hook.path, hunk.function) for hook in one.hooks for hunk in hook.hunks)
     return labelled or places(one.hooks) != places(entry.parse_hooks(one.name, diff))

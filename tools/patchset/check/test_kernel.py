@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Configuration checks, prefixes and matrix, with the compiler left out."""
+import unittest
+from unittest import mock
+
+import fake
+from lib import kernel, ui
+
+
+class Arguments(fake.TestCase):
+    def test_unknown_arch(self):
+        self.fails("kernel", "--arch", "vax", says=["unknown ARCH 'vax'", "x86_64, powerpc"])
+
+    def test_unknown_flavour(self):
+        self.fails("kernel", "--arch", "x86_64", "--flavour", "sour", says=["unknown FLAVOUR 'sour'", "debug"])
+
+    def test_flavour_without_fragment(self):
+        fake.write(self.base.configs / "powerpc.config", "")
+        self.fails("kernel", "--arch", "powerpc", "--flavour", "debug", says=["powerpc-debug.config"])
+
+    def test_unknown_base(self):
+        self.fails("fetch", "--base", "debian-0", says=["unknown base 'debian-0'", "known: fake"])
+
+
+class Fragments(fake.TestCase):
+    def check(self, fragment, final):
+        paths = []
+        for name, text in (("one.config", fragment), (".config", final)):
+            fake.write(self.top / name, text)
+            paths.append(self.top / name)
+        kernel.check_fragments(paths[:1], paths[1])
+
+    def test_effective(self):
+        self.check("CONFIG_A=y\nCONFIG_B=n\n# CONFIG_C is not set\nCONFIG_D=\"x\"\n",
+                   "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_D=\"x\"\n")
+
+    def test_without_effect(self):
+        with self.assertRaisesRegex(ui.Failure, "one.config: without effect: CONFIG_A=y CONFIG_N=4 CONFIG_C=n$"):
+            self.check("CONFIG_A=y\nCONFIG_N=4\n# CONFIG_C is not set\n", "CONFIG_N=8\nCONFIG_C=y\n")
+
+
+class Build(fake.TestCase):
+    def compile(self, makefile):
+        fake.write(self.top / "source/Makefile", makefile)
+        build = kernel.Build("x86_64", self.top / "source", self.top / "out", self.top / "log", ())
+        kernel.compile(self.top, build, ["all"], "a build")
+
+    def test_counts_steps(self):
+        with mock.patch("builtins.print") as shown:
+            self.compile("all:\n\t@echo '  CC      a.o'\n")
+        self.assertIn("done in", shown.call_args[0][0])
+
+    def test_names_the_first_error_and_the_log(self):
+        with self.assertRaisesRegex(ui.Failure, r"a build: a\.c:1: error: bad; the whole log is .*/log$"):
+            self.compile("all:\n\t@echo 'a.c:1: error: bad' >&2; exit 1\n")
+
+
+class Tables(fake.TestCase):
+    """Prefixes and matrix."""
+
+    def setUp(self):
+        super().setUp()
+        for arch in kernel.ARCHES:
+            fake.write(self.base.configs / f"{arch}.config", "")
+        self.entry(fake.ENTRY.replace("Overlay: virt/new.c\nOverlay: MAINTAINERS\n", "")
+                   + "--- a/arch/x86/kvm/Makefile\n+++ b/arch/x86/kvm/Makefile\n"
+                     "@@ -1 +1,2 @@\n obj-y += x.o\n+obj-y += y.o\n", "0002-two.patch")
+        self.built = []
+        patched = mock.patch.object(kernel, "objects", self.objects)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def objects(self, top, build, what):
+        self.built.append(what)
+        if "y.o" in (build.source / "arch/x86/kvm/Makefile").read_text() and self.broken == build.arch:
+            raise ui.Failure("does not compile")
+
+    broken = None
+
+    def test_prefixes(self):
+        self.succeeds("prefixes")
+        self.assertEqual(self.built, ["0001 x86_64", "0001 powerpc", "0002 x86_64"])
+
+    def test_prefixes_resume(self):
+        self.broken = "x86_64"
+        self.fails("prefixes", says=["0002-two.patch does not build"])
+        self.broken, self.built = None, []
+        self.succeeds("prefixes")
+        self.assertEqual(self.built, ["0002 x86_64"])
+
+    def test_prefixes_leave_the_pristine_tree_alone(self):
+        self.succeeds("prefixes")
+        self.assertEqual((self.base.stock / "virt/b.c").read_text(), fake.C_FILE)
+        self.succeeds("prove")
+
+    def test_matrix(self):
+        self.offer("9.9.2-1", fake.KERNEL)
+        self.succeeds("matrix")
+        self.assertEqual(len(self.built), 4)
+        self.succeeds("matrix")
+        self.assertEqual(len(self.built), 4)
+
+    def test_matrix_names_what_fails(self):
+        self.offer("9.9.2-1", {**fake.KERNEL, "virt/b.c": "int other;\n"})
+        status, out, error = self.patchset("matrix", "--apply-only")
+        self.assertEqual((status, error.count("\n")), (1, 1))
+        self.assertIn("9.9.2-1 fails", error)
+        self.assertRegex(out, r"9\.9\.2-1 +FAILED\n9\.9\.1-1 +ok\n")
+        self.assertEqual(self.built, [])
+
+    def test_matrix_does_not_compile(self):
+        self.broken = "powerpc"
+        status, out, _ = self.patchset("matrix")
+        self.assertEqual(status, 1)
+        self.assertRegex(out, r"9\.9\.1-1 +ok +ok +FAILED\n")
+
+
+class Deps(fake.TestCase):
+    def log(self):
+        path = self.archive / "apt-get.log"
+        return path.read_text() if path.exists() else ""
+
+    def test_nothing_missing(self):
+        self.assertIn("no package is missing", self.succeeds("deps"))
+        self.assertEqual(self.log(), "")
+
+    def test_installs_only_what_is_missing(self):
+        with mock.patch.dict("os.environ", FAKE_MISSING="make"):
+            self.succeeds("deps")
+        self.assertRegex(self.log(), r"update\n.*install --yes --no-install-recommends make\n\Z")
+
+    def test_a_verb_asks_for_its_own(self):
+        with mock.patch.dict("os.environ", FAKE_MISSING="make"):
+            self.succeeds("tree")
+        self.assertNotIn("install", self.log())
+
+    def test_cannot_install(self):
+        (self.archive / "offline").touch()
+        with mock.patch.dict("os.environ", FAKE_MISSING="make"):
+            status, _, error = self.patchset("deps")
+        self.assertEqual((status, error), (1, "patchset: cannot install make: E: no route to host\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
