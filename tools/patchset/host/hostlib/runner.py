@@ -136,7 +136,8 @@ class Run:
                            f"{project.shown(project.under('logs'))}")
                 self._machines(machines)
         finally:
-            records.save_times(self._times)
+            if self._options.tests == stanza.TESTS:
+                records.save_times(self._times)
         report.say(f"took {(time.monotonic() - start) / 60:.1f} minutes")
         return self._report.finish()
 

@@ -2,7 +2,13 @@
 
 import configparser
 import dataclasses
+import os
 import shlex
+
+from hostlib import project
+
+HOSTS = os.path.join(project.HOST, "hosts.ini")
+TESTS = os.path.join(project.HOST, "tests.ini")
 
 EMULATORS = ("qemu", "bochs")
 FLAVOURS = ("normal", "debug", "stock")

@@ -226,8 +226,8 @@ def judge(tests, tap, console, run, leak_scan=False, ended=None):
             problem, skipped = _section_problem(section, allow_skip)
         reasons = [splat.get(name), problem, tainted, whole]
         reason = next((reason for reason in reasons if reason), None)
-        if not section and whole:
-            reason = f"{problem}: {whole}"
+        if whole and (not section or section.end is None):
+            reason = splat.get(name) or f"{problem}: {whole}"
         verdicts[name] = _verdict(reason, skipped)
     extra = set(channel.sections) - set(tests)
     if extra:

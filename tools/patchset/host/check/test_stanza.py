@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tables: what is accepted, what a run selects, what shares a boot."""
+
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from hostlib import stanza  # noqa: E402
+
+HOSTS = """\
+[one]
+emulator = qemu
+flavour = normal
+cpu = max
+cpus = 1
+memory = 512
+cmdline =
+boot = 60
+slow = 1
+boots = 2
+
+[two]
+like = one
+flavour = stock
+cmdline = a=b
+"""
+
+TESTS = """\
+[units]
+kind = unittest
+program = check
+default = here
+
+[a]
+default = one:10
+full = two:10
+
+[b]
+default = one:30
+
+[c]
+class = crash
+default = one:5
+
+[d]
+full = two:1
+"""
+
+
+class Tables(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    def file(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        return path
+
+    def hosts(self, text=HOSTS):
+        return stanza.load_hosts(self.file("hosts.ini", text))
+
+    def tests(self, text=TESTS):
+        return stanza.load_tests(self.file("tests.ini", text), self.hosts())
+
+    def assertRefused(self, text, message):
+        with self.assertRaisesRegex(stanza.TableError, message):
+            self.tests(text)
+
+
+class HostTest(Tables):
+    def test_like(self):
+        two = self.hosts()["two"]
+        self.assertEqual((two.emulator, two.flavour, two.cmdline),
+                         ("qemu", "stock", "a=b"))
+
+    def test_unknown_key(self):
+        with self.assertRaisesRegex(stanza.TableError, "unknown key x"):
+            self.hosts(HOSTS + "x = 1\n")
+
+    def test_unknown_flavour(self):
+        with self.assertRaisesRegex(stanza.TableError, "none of"):
+            self.hosts(HOSTS.replace("stock", "shiny"))
+
+    def test_missing_key(self):
+        with self.assertRaisesRegex(stanza.TableError, "no memory"):
+            self.hosts(HOSTS.replace("memory = 512\n", ""))
+
+    def test_bad_number(self):
+        with self.assertRaisesRegex(stanza.TableError, "not a number"):
+            self.hosts(HOSTS.replace("512", "much"))
+
+    def test_the_real_table(self):
+        stanza.load_hosts(stanza.HOSTS)
+
+
+class TestTest(Tables):
+    def test_unknown_host(self):
+        self.assertRefused("[a]\ndefault = three\n", "unknown host three")
+
+    def test_unknown_key(self):
+        self.assertRefused("[a]\ndefualt = one\n", "unknown key defualt")
+
+    def test_runs_nowhere(self):
+        self.assertRefused("[a]\nkind = tap\n", "somewhere")
+
+    def test_host_named_twice(self):
+        self.assertRefused("[a]\ndefault = one\nfull = one\n", "twice")
+
+    def test_command_in_a_machine(self):
+        self.assertRefused("[a]\nkind = command\ndefault = one\n", "cannot")
+
+    def test_argued_says_why(self):
+        self.assertRefused("[a]\nclass = argued\n", "no why")
+        rows, argued = self.tests("[a]\nclass = argued\nwhy = because\n")
+        self.assertEqual((rows, argued[0].why), ([], "because"))
+
+    def test_no_such_file(self):
+        with self.assertRaises(stanza.TableError):
+            stanza.load_tests("/nonexistent", {})
+
+    def test_the_real_table(self):
+        stanza.load_tests(stanza.TESTS, stanza.load_hosts(stanza.HOSTS))
+
+
+class SelectTest(Tables):
+    def names(self, **wanted):
+        return [entry.name for entry in
+                stanza.select(self.tests()[0], **wanted)]
+
+    def test_default(self):
+        self.assertEqual(self.names(), ["here units", "one a", "one b",
+                                        "one c"])
+
+    def test_full(self):
+        self.assertEqual(len(self.names(full=True)), 6)
+
+    def test_one_test(self):
+        self.assertEqual(self.names(test="a"), ["one a"])
+
+    def test_one_test_that_is_full(self):
+        self.assertEqual(self.names(test="d"), ["two d"])
+
+    def test_one_host_that_is_full(self):
+        self.assertEqual(self.names(host="two"), ["two a", "two d"])
+
+    def test_test_and_host(self):
+        self.assertEqual(self.names(test="a", host="two"), ["two a"])
+
+
+class BootTest(Tables):
+    def boots(self):
+        return [[entry.name for entry in part] for part in
+                stanza.boots(self.tests()[0], self.hosts())]
+
+    def test_crash_boots_alone_and_the_longest_first(self):
+        self.assertEqual(self.boots(), [["one b"], ["one a"], ["two a"],
+                                        ["one c"], ["two d"]])
+
+
+if __name__ == "__main__":
+    unittest.main()
