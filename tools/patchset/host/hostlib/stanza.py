@@ -219,13 +219,17 @@ def _same_boot(entry):
     return entry.host, entry.test.memory, entry.test.cmdline, alone
 
 
+def _weight(part):
+    """About how long a list of entries takes; not measured counts too."""
+    return sum(entry.seconds or 1 for entry in part)
+
+
 def _spread(group, count):
     """Cuts a group into at most `count` parts of about the same length."""
     parts = [[] for _ in range(min(count, len(group)))]
-    for entry in sorted(group, key=lambda entry: -entry.seconds):
-        shortest = min(parts, key=lambda part: sum(e.seconds for e in part))
-        shortest.append(entry)
-    return [sorted(part, key=group.index) for part in parts if part]
+    for entry in sorted(group, key=lambda entry: -_weight([entry])):
+        min(parts, key=_weight).append(entry)
+    return [sorted(part, key=group.index) for part in parts]
 
 
 def boots(entries, hosts):
@@ -236,4 +240,4 @@ def boots(entries, hosts):
             groups.setdefault(_same_boot(entry), []).append(entry)
     result = [part for group in groups.values()
               for part in _spread(group, hosts[group[0].host].boots)]
-    return sorted(result, key=lambda part: -sum(e.seconds for e in part))
+    return sorted(result, key=lambda part: -_weight(part))
