@@ -9,8 +9,6 @@
 #ifndef __KVM_PRE_FAULT_H
 #define __KVM_PRE_FAULT_H
 
-#include <linux/compiler_types.h>
-
 struct kvm_pre_fault_memory;
 struct kvm_vcpu;
 

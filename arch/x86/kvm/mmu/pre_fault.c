@@ -41,10 +41,17 @@ static int pre_fault_reload_root(struct kvm_vcpu *vcpu)
 	return kvm_mmu_reload(vcpu);
 }
 
-/* A walk beyond the root's width would wrap to the entry of a lower gpa. */
+/*
+ * A walk beyond the root's width would wrap to the entry of a lower gpa.  Of
+ * the level-3 root of PAE paging (NPT on a 32-bit host) only 4 entries exist.
+ */
 static bool root_covers_gpa(struct kvm_mmu *mmu, gpa_t gpa)
 {
-	return !(gpa >> (PAGE_SHIFT + mmu->root_role.level * SPTE_LEVEL_BITS));
+	int level = mmu->root_role.level;
+	int bits = level == PT32E_ROOT_LEVEL ?
+		   32 : PAGE_SHIFT + level * SPTE_LEVEL_BITS;
+
+	return !(gpa >> bits);
 }
 
 /*
@@ -78,15 +85,15 @@ static int pre_fault_check_gpa(struct kvm_vcpu *vcpu, gpa_t gpa)
 static int mapped_level(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	int level = PG_LEVEL_NONE;
-	u64 *sptep, spte;
+	u64 *sptep, spte = 0;
 
 	if (!is_tdp_mmu(vcpu->arch.mmu))
 		return PG_LEVEL_NONE;
 
 	kvm_tdp_mmu_walk_lockless_begin();
 	sptep = kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, gpa, &spte);
-	if (is_shadow_present_leaf(spte, sptep_to_sp(sptep)->role.level) &&
-	    !is_access_track_spte(spte))
+	if (is_shadow_present_pte(spte) && !is_access_track_spte(spte) &&
+	    is_last_spte(spte, sptep_to_sp(sptep)->role.level))
 		level = sptep_to_sp(sptep)->role.level;
 	kvm_tdp_mmu_walk_lockless_end();
 
@@ -108,18 +115,12 @@ static int pre_fault_one(struct kvm_vcpu *vcpu, gpa_t gpa)
 
 	switch (r) {
 	case RET_PF_FIXED:
-		/*
-		 * Without A/D bits the fault path leaves a prefetched entry
-		 * access-tracked, i.e. not accessible.  Going round again takes
-		 * the fast path, which restores access.
-		 */
-		return kvm_ad_enabled() ? level : PG_LEVEL_NONE;
 	case RET_PF_SPURIOUS:
 		return level;
 	case RET_PF_RETRY:
 		return PG_LEVEL_NONE;
 	default:
-		WARN_ONCE(1, "unexpected result %d of a prefetch\n", r);
+		WARN_ONCE(1, "kvm: unexpected result %d of a prefetch\n", r);
 		return -EIO;
 	}
 }
