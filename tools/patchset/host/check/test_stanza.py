@@ -65,12 +65,12 @@ class Tables(unittest.TestCase):
     def hosts(self, text=HOSTS):
         return stanza.load_hosts(self.file("hosts.ini", text))
 
-    def tests(self, text=TESTS):
+    def rows(self, text=TESTS):
         return stanza.load_tests(self.file("tests.ini", text), self.hosts())
 
     def assertRefused(self, text, message):
         with self.assertRaisesRegex(stanza.TableError, message):
-            self.tests(text)
+            self.rows(text)
 
 
 class HostTest(Tables):
@@ -117,7 +117,7 @@ class TestTest(Tables):
 
     def test_argued_says_why(self):
         self.assertRefused("[a]\nclass = argued\n", "no why")
-        rows, argued = self.tests("[a]\nclass = argued\nwhy = because\n")
+        rows, argued = self.rows("[a]\nclass = argued\nwhy = because\n")
         self.assertEqual((rows, argued[0].why), ([], "because"))
 
     def test_no_such_file(self):
@@ -131,7 +131,7 @@ class TestTest(Tables):
 class SelectTest(Tables):
     def names(self, **wanted):
         return [entry.name for entry in
-                stanza.select(self.tests()[0], **wanted)]
+                stanza.select(self.rows()[0], **wanted)]
 
     def test_default(self):
         self.assertEqual(self.names(), ["here units", "one a", "one b",
@@ -156,7 +156,7 @@ class SelectTest(Tables):
 class BootTest(Tables):
     def boots(self):
         return [[entry.name for entry in part] for part in
-                stanza.boots(self.tests()[0], self.hosts())]
+                stanza.boots(self.rows()[0], self.hosts())]
 
     def test_crash_boots_alone_and_the_longest_first(self):
         self.assertEqual(self.boots(), [["one b"], ["one a"], ["two a"],

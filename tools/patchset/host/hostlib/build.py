@@ -11,6 +11,14 @@ CC = "gcc"
 # dirty_log_test.c of Debian's 6.1 uses a macro that its library does not have.
 EXTRA_CFLAGS = "-DTEST_ASSERT_EQ=ASSERT_EQ"
 
+# What a selftest is made of, as its Makefile knows no headers.
+SELFTEST_SOURCES = ("include/uapi", "arch/x86/include/uapi", "tools/include",
+                    "tools/arch/x86/include", "tools/testing/selftests/kvm",
+                    "tools/testing/selftests/rseq",
+                    "tools/testing/selftests/lib.mk",
+                    "tools/testing/selftests/kselftest.h",
+                    "tools/testing/selftests/kselftest_harness.h")
+
 
 class BuildError(Exception):
     """Something could not be built."""
@@ -44,26 +52,20 @@ def _logged(command, log, what):
         raise BuildError(f"{what} does not build, see {project.shown(log)}")
 
 
+def _files(path):
+    if os.path.isfile(path):
+        yield path
+    for directory, directories, files in os.walk(path):
+        directories.sort()
+        yield from (os.path.join(directory, name) for name in sorted(files))
+
+
 def _digest_sources():
-    """Of all that a selftest may include: its Makefile knows no headers."""
     whole = hashlib.sha256()
-    for part in ("tools/testing/selftests", "include/uapi",
-                 "arch/x86/include/uapi"):
-        if part.startswith("tools"):
-            names = ["kvm", "rseq", "lib.mk", "kselftest.h",
-                     "kselftest_harness.h"]
-        else:
-            names = [""]
-        for name in names:
-            path = project.under("src", part, name).rstrip("/")
-            for directory, directories, files in os.walk(path):
-                directories.sort()
-                for file in sorted(files):
-                    full = os.path.join(directory, file)
-                    whole.update(full.encode())
-                    whole.update(project.digest_file(full).encode())
-            if os.path.isfile(path):
-                whole.update(project.digest_file(path).encode())
+    for source in SELFTEST_SOURCES:
+        for path in _files(project.under("src", source)):
+            whole.update(path.encode() + b"\0")
+            whole.update(project.digest_file(path).encode())
     return whole.hexdigest()
 
 

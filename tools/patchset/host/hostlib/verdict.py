@@ -32,11 +32,10 @@ SPLAT = re.compile("|".join((
 
 MARK_START = re.compile(r"host: start (\S+)")
 MARK_END = re.compile(r"host: end (\S+)")
-PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*(SKIP.*))?")
-RESULT = re.compile(r"(not )?ok\b\s*(\d+)?\s*(.*)")
-SKIP = re.compile(r"#\s*skip\b[:\s]*(.*)", re.IGNORECASE)
-TODO = re.compile(r"#\s*(todo|xfail)\b", re.IGNORECASE)
-ENDED = re.compile(r"exit=(\d+)|signal=(\d+)|timeout")
+PLAN = re.compile(r"1\.\.(\d+)(\s*#.*)?")
+RESULT = re.compile(r"(not )?ok\b\s*(\d+)?")
+# A test that may fail proves as little as one that does not run.
+SKIP = re.compile(r"#\s*(skip|todo|xfail)\b", re.IGNORECASE)
 
 PASS, FAIL, SKIPPED = "ok", "FAIL", "skip"
 
@@ -98,44 +97,56 @@ class Channel:
         self.errors.append(f"unknown marker with {rest!r}")
 
 
-def tap_problem(lines, allow_skip):
-    """Returns (problem or None, whether anything was skipped)."""
-    plan, numbers, skipped = None, [], False
-    for line in lines:
-        found = PLAN.fullmatch(line.strip()) if line[:1] == "1" else None
-        if found and plan is not None:
-            return "second plan", skipped
-        if found:
-            plan = int(found.group(1))
-            if plan == 0:
-                numbers_skip = found.group(2) or "no reason"
-                return _skip(f"1..0 {numbers_skip}", allow_skip)
-            continue
-        if line.startswith("Bail out!"):
-            return line, skipped
-        found = RESULT.match(line)
-        if not found:
-            continue
-        if found.group(1):
-            return line, skipped
-        numbers.append(int(found.group(2) or len(numbers) + 1))
-        skip = SKIP.search(line)
-        if skip or TODO.search(line):
-            problem, _ = _skip(line, allow_skip)
-            if problem:
-                return problem, skipped
-            skipped = True
-    if plan is None:
-        return "no plan", skipped
-    if numbers != list(range(1, plan + 1)):
-        return f"{len(numbers)} of {plan} results", skipped
-    return None, skipped
+class Tap:
+    """What one test said, as TAP; `problem` is the first thing wrong."""
 
+    def __init__(self, lines, allow_skip):
+        self._allow_skip = allow_skip
+        self._plan = None
+        self._numbers = []
+        self.skipped = False
+        self.problem = None
+        for line in lines:
+            self._line(line)
+        self._check_plan()
 
-def _skip(line, allow_skip):
-    if allow_skip and re.search(allow_skip, line):
-        return None, True
-    return f"unexpected skip: {line}", False
+    def _fault(self, problem):
+        self.problem = self.problem or problem
+
+    def _line(self, line):
+        plan, result = PLAN.fullmatch(line.rstrip()), RESULT.match(line)
+        if plan:
+            self._on_plan(line, int(plan.group(1)))
+        elif result:
+            self._on_result(line, result.group(1), result.group(2))
+        elif line.startswith("Bail out!"):
+            self._fault(line)
+
+    def _on_plan(self, line, plan):
+        if self._plan is not None:
+            self._fault("second plan")
+        self._plan = plan
+        if plan == 0:
+            self._on_skip(line)
+
+    def _on_result(self, line, bad, number):
+        self._numbers.append(int(number or len(self._numbers) + 1))
+        if bad:
+            self._fault(line)
+        elif SKIP.search(line):
+            self._on_skip(line)
+
+    def _on_skip(self, line):
+        if self._allow_skip and re.search(self._allow_skip, line):
+            self.skipped = True
+        else:
+            self._fault(f"unexpected skip: {line}")
+
+    def _check_plan(self):
+        if self._plan is None:
+            self._fault("no plan")
+        elif self._numbers != list(range(1, self._plan + 1)):
+            self._fault(f"{len(self._numbers)} of {self._plan} results")
 
 
 def splats(console):
@@ -187,15 +198,15 @@ def _section_problem(section, allow_skip):
         return "the machine stopped while it ran", False
     if section.end.startswith("timeout"):
         return "timeout, killed", False
-    problem, skipped = tap_problem(section.lines, allow_skip)
+    tap = Tap(section.lines, allow_skip)
     words = section.words()
-    if problem:
-        return problem, skipped
+    if tap.problem:
+        return tap.problem, tap.skipped
     if "signal" in words:
-        return f"killed by signal {words['signal']}", skipped
-    if words.get("exit") != "0" and not skipped:
-        return f"exit status {words.get('exit')}", skipped
-    return None, skipped
+        return f"killed by signal {words['signal']}", tap.skipped
+    if words.get("exit") != "0" and not tap.skipped:
+        return f"exit status {words.get('exit')}", tap.skipped
+    return None, tap.skipped
 
 
 def _taint_problem(section, before):
@@ -205,6 +216,20 @@ def _taint_problem(section, before):
     return f"kernel tainted: {now}", now
 
 
+def _judge_one(section, allow_skip, tainted, splat, whole):
+    """Returns (PASS|FAIL|SKIPPED, reason) of one test."""
+    if not section:
+        problem, skipped = "did not run", False
+    else:
+        problem, skipped = _section_problem(section, allow_skip)
+    if whole and (not section or section.end is None):
+        problem = f"{problem}: {whole}"
+    for reason in (splat, problem, tainted, whole):
+        if reason:
+            return FAIL, reason
+    return (SKIPPED, "allowed skip") if skipped else (PASS, "")
+
+
 def judge(tests, tap, console, run, leak_scan=False, ended=None):
     """Returns {name: (PASS|FAIL|SKIPPED, reason)}.
 
@@ -212,39 +237,16 @@ def judge(tests, tap, console, run, leak_scan=False, ended=None):
     the skips it is allowed, or None.
     """
     channel = Channel(tap)
+    extra = set(channel.sections) - set(tests)
+    if extra:
+        channel.errors.append(f"unknown test ran: {min(extra)}")
     splat = _first_splats(console)
-    whole = machine_problem(channel, run, leak_scan, ended)
-    if None in splat and not whole:
-        whole = splat[None]
+    whole = (machine_problem(channel, run, leak_scan, ended)
+             or splat.get(None))
     verdicts, taint = {}, "0"
     for name, allow_skip in tests.items():
         section = channel.sections.get(name)
         tainted, taint = _taint_problem(section, taint)
-        if not section:
-            problem, skipped = "did not run", False
-        else:
-            problem, skipped = _section_problem(section, allow_skip)
-        reasons = [splat.get(name), problem, tainted, whole]
-        reason = next((reason for reason in reasons if reason), None)
-        if whole and (not section or section.end is None):
-            reason = splat.get(name) or f"{problem}: {whole}"
-        verdicts[name] = _verdict(reason, skipped)
-    extra = set(channel.sections) - set(tests)
-    if extra:
-        verdicts = {name: (FAIL, f"unknown test ran: {min(extra)}")
-                    for name in tests}
+        verdicts[name] = _judge_one(section, allow_skip, tainted,
+                                    splat.get(name), whole)
     return verdicts
-
-
-def _verdict(reason, skipped):
-    if reason:
-        return FAIL, reason
-    return (SKIPPED, "allowed skip") if skipped else (PASS, "")
-
-
-def duration(tap, name):
-    """Seconds that a test ran, by the clock of the machine, or None."""
-    section = Channel(tap).sections.get(name)
-    if not section or not section.end:
-        return None
-    return int(section.words().get("ms", 0)) / 1000
