@@ -62,7 +62,7 @@ class Entries(fake.TestCase):
 
     def test_no_entries(self):
         (self.base.series / NAME).unlink()
-        self.fails("tree", says=["no series entry"])
+        self.fails("tree", says=["no series entry in "])
 
 
 class Hooks(fake.TestCase):
@@ -70,6 +70,12 @@ class Hooks(fake.TestCase):
         self.offer("9.9.2-1", {**fake.KERNEL, "virt/b.c": "\n\n\n\n" + fake.C_FILE})
         self.succeeds("tree")
         self.assertEqual(self.src("virt/b.c").read_text().splitlines()[10], "\tx += 20;")
+
+    def test_form_feed_is_no_line(self):
+        self.offer("9.9.2-1", {**fake.KERNEL, "virt/b.c": fake.C_FILE.replace("nothing", "\f\f\f\fnothing")})
+        hunk = "@@ -13,2 +13,3 @@ int second(int x)\n \tif (x)\n+\t/* here */\n \t\tgoto out;\n"
+        self.entry(fake.ENTRY + "--- a/virt/b.c\n+++ b/virt/b.c\n" + hunk)
+        self.succeeds("tree")
 
     def test_reject(self):
         second = "@@ -18,2 +19,3 @@ int second(int x)\n \tx += 2;\n+\tx += 1;\n \tx += 99;\n"
@@ -82,7 +88,7 @@ class Hooks(fake.TestCase):
 
     def test_malformed(self):
         self.entry(fake.ENTRY + fake.HOOK.replace("-6,3 +6,4", "-6,9 +6,10"))
-        self.fails("tree", says=[NAME, "virt/b.c"])
+        self.fails("tree", says=[NAME, "virt/b.c", "unexpected end of file in patch"])
 
     def test_wrong_function(self):
         self.entry(fake.ENTRY + moved(fake.HOOK, 12))
@@ -95,8 +101,9 @@ class Hooks(fake.TestCase):
         self.fails("tree", says=["hunk 2 landed in 'int second(int x)'"])
 
     def test_first_line_of_a_function_belongs_to_the_one_before(self):
-        hunk = "@@ -11,2 +11,3 @@ int first(int x)\n int second(int x)\n+/* here */\n {\n"
-        self.entry(fake.ENTRY + "--- a/virt/b.c\n+++ b/virt/b.c\n" + hunk)
+        before = "@@ -5,2 +5,4 @@ int first(int x)\n \tx += 1;\n+\tx += 7;\n+\tx += 8;\n \tx += 2;\n"
+        hunk = "@@ -11,2 +13,3 @@ int first(int x)\n int second(int x)\n+/* here */\n {\n"
+        self.entry(fake.ENTRY + "--- a/virt/b.c\n+++ b/virt/b.c\n" + before + hunk)
         self.succeeds("tree")
 
     def test_unnamed_hunk_is_not_checked(self):
@@ -115,7 +122,8 @@ class Hooks(fake.TestCase):
 
 class Maintainers(fake.TestCase):
     def titles(self):
-        return [line for line in self.src("MAINTAINERS").read_text().splitlines() if line.isupper() and line[1:2] != ":"]
+        lines = self.src("MAINTAINERS").read_text().splitlines()
+        return [line for line in lines if line.isupper() and line[1:2] != ":"]
 
     def test_merged_in_order(self):
         self.succeeds("tree")

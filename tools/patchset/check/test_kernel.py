@@ -81,6 +81,12 @@ class Tables(fake.TestCase):
         self.succeeds("prefixes")
         self.assertEqual(self.built, ["0001 x86_64", "0001 powerpc", "0002 x86_64"])
 
+    def test_prefixes_do_not_compile_documents(self):
+        fake.write(self.top / "Documentation/new.rst", "")
+        self.entry(fake.ENTRY.replace("virt/new.c\nOverlay: MAINTAINERS", "Documentation/new.rst"), "0000-doc.patch")
+        self.assertRegex(self.succeeds("prefixes"), r"0000-doc\.patch +as stock +as stock\n")
+        self.assertEqual(self.built, ["0001 x86_64", "0001 powerpc", "0002 x86_64"])
+
     def test_prefixes_resume(self):
         self.broken = "x86_64"
         self.fails("prefixes", says=["0002-two.patch does not build"])
@@ -104,8 +110,9 @@ class Tables(fake.TestCase):
         self.offer("9.9.2-1", {**fake.KERNEL, "virt/b.c": "int other;\n"})
         status, out, error = self.patchset("matrix", "--apply-only")
         self.assertEqual((status, error.count("\n")), (1, 1))
-        self.assertIn("9.9.2-1 fails", error)
-        self.assertRegex(out, r"9\.9\.2-1 +FAILED\n9\.9\.1-1 +ok\n")
+        self.assertIn("1 of 2 versions fail, the first is 9.9.2-1", error)
+        self.assertRegex(out, r"9\.9\.2-1: 0001-one.patch: virt/b.c: hunk 1 is rejected.*\n"
+                              r"9\.9\.2-1 +FAILED\n9\.9\.1-1 +ok\n")
         self.assertEqual(self.built, [])
 
     def test_matrix_does_not_compile(self):

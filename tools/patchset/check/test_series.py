@@ -3,6 +3,7 @@
 import re
 import subprocess
 import unittest
+from email.utils import parsedate_to_datetime
 
 import fake
 
@@ -60,11 +61,19 @@ class Series(TestCase):
         self.succeeds("series")
         self.assertEqual((self.exported("*.patch"), self.exported("*.mbox"), self.exported("quilt/*")), before)
 
+    def test_dates_follow_the_repository(self):
+        when = subprocess.run(["git", "-C", self.top, "log", "-1", "--format=%ct"], capture_output=True, check=True)
+        self.succeeds("series")
+        dates = [parsedate_to_datetime(re.search("^Date: (.*)", mail, re.M)[1]).timestamp()
+                 for mail in self.exported("0*.patch")]
+        self.assertEqual(dates, [int(when.stdout) + second for second in range(3)])
+
     def test_dep3(self):
         self.succeeds("series")
         patch = self.exported("quilt/0001*")[0]
         self.assertTrue(patch.startswith("Description: virt: Add twenty\n Body, with a reason.\n .\n Fixes: "))
-        self.assertRegex(patch, r"\nAuthor: An Author <author@a\.example>\nForwarded: no\nLast-Update: \d{4}-\d\d-\d\d\n---")
+        self.assertRegex(patch, r"\nAuthor: An Author <author@a\.example>\nForwarded: no\n"
+                                r"Last-Update: \d{4}-\d\d-\d\d\n---")
 
     def test_no_identity(self):
         for key in ("user.name", "user.email"):
@@ -118,7 +127,8 @@ class Refresh(TestCase):
         self.succeeds("prove")
 
     def test_label_gives_way(self):
-        self.entry(SECOND.replace("@@ int second(int x)", "@@ out:"), "0002-two.patch")
+        below = "@@ -18,5 +18,6 @@ out:\n \tx += 1;\n \tx += 2;\n \tx += 3;\n+\tx += 4;\n \treturn x;\n }\n"
+        self.entry(SECOND.split("@@")[0] + below, "0002-two.patch")
         self.succeeds("refresh")
         self.assertTrue(re.search(r"@@ int second\(int x\)$", self.second.read_text(), re.M))
         self.succeeds("tree")

@@ -75,7 +75,8 @@ def apply(top, stock, entry, scratch):
 
 def merge(top, entry, scratch):
     target = scratch / MERGED
-    target.write_text(maintainers.merge(target.read_text(), (top / MERGED).read_text(), entry.name))
+    kernel, ours = (path.read_text(errors="surrogateescape") for path in (target, top / MERGED))
+    target.write_text(maintainers.merge(kernel, ours, entry.name), errors="surrogateescape")
 
 
 def compose(top, stock, entries, scratch, after=lambda entry: None):

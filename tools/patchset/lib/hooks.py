@@ -14,7 +14,7 @@ FAILED = re.compile(r"^Hunk #(\d+) FAILED", re.M)
 def apply(tree, name, hook):
     """Apply one hook of the entry `name` below `tree`, where its file stands."""
     path = tree / hook.path
-    before = path.read_text().splitlines()
+    before = path.read_text(errors="replace").split("\n")
     done = proc.attempt("patch", "-p1", "--force", "--fuzz=0", "--no-backup-if-mismatch", "--verbose",
                         "--reject-file=-", "-d", tree, stdin=None, input=hook.diff)
     failed = FAILED.search(done.stdout)

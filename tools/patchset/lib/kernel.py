@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import proc
-from .ui import Failure, Progress, say
+from .ui import Failure, Progress
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def compile(top, build, targets, what):
     progress = Progress(what)
     with open(build.log, "w") as log, subprocess.Popen(
             build.make(*targets), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, env=build.environment(top)) as make:
+            stderr=subprocess.STDOUT, text=True, errors="replace", env=build.environment(top)) as make:
         for line in make.stdout:
             log.write(line)
             if STEP.match(line):
@@ -149,4 +149,3 @@ def kernel(base, arch, flavour, target):
     with base.lock(build.out.name if flavour != "stock" else f"{arch}-stock"):
         configure(base.top, build)
         compile(base.top, build, [target or ARCHES[arch].image], f"kernel {arch} {flavour}")
-    say(f"{build.out.relative_to(base.top)} is up to date")

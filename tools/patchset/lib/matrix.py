@@ -3,7 +3,7 @@
 import shutil
 
 from . import apt, compose, digest, entry, kernel, source, sync
-from .ui import Failure
+from .ui import Failure, say
 
 EVERY_COLUMN = ("applies", *kernel.ARCHES)
 
@@ -26,9 +26,10 @@ def run(base, columns):
     for version in versions:
         results = try_version(base, version, entries, columns, passed)
         print(f"{version:20} {' '.join(f'{result:>10}' for result in results)}", flush=True)
-        failures += [version for result in results if result == "FAILED"]
+        if "FAILED" in results:
+            failures.append(version)
     if failures:
-        raise Failure(f"matrix: {failures[0]} fails; see build/{base.name}/log/")
+        raise Failure(f"matrix: {len(failures)} of {len(versions)} versions fail, the first is {failures[0]}")
 
 
 def keys(base, version, entries, columns):
@@ -57,12 +58,10 @@ def try_version(base, version, entries, columns, passed):
 
 def attempt(base, home, version, entries, todo):
     """Extract a version, compose on it, compile; yields the columns that succeed."""
-    log = base.out / "log" / f"matrix-{version}.log"
-    log.parent.mkdir(exist_ok=True)
     try:
         patch(base, home, version, entries, whole=todo != ["applies"])
     except Failure as failure:
-        log.write_text(f"{failure}\n")
+        say(f"{version}: {failure}")
         return
     for column in todo:
         if column == "applies" or compiles(base, home, version, column):
@@ -84,6 +83,7 @@ def compiles(base, home, version, arch):
     build = kernel.Build(arch, home / "src", home / arch, log, kernel.fragments(base, arch))
     try:
         kernel.objects(base.top, build, f"{version} {arch}")
-    except Failure:
+    except Failure as failure:
+        say(failure)
         return False
     return True

@@ -3,7 +3,7 @@
 import filecmp
 
 from . import compose, digest, entry, kernel, proc, source, sync
-from .ui import Failure
+from .ui import Failure, say
 
 NOT_COMPILED = ("Documentation/", "tools/", compose.MERGED)
 
@@ -32,7 +32,7 @@ def run(base):
     print(f"{'':60} {' '.join(f'{arch:>12}' for arch in kernel.ARCHES)}")
     compose.compose(base.top, stock, entries, home / "compose", after)
     if failures:
-        raise Failure(f"{failures[0]} does not build; see build/{base.name}/log/")
+        raise Failure(f"{failures[0]} does not build")
 
 
 def link_stock(stock, home):
@@ -75,7 +75,8 @@ def build(base, home, arch, changed, passed, one):
     made = kernel.Build(arch, home / "src", home / arch, log, fragments)
     try:
         kernel.objects(base.top, made, f"{one.name[:4]} {arch}")
-    except Failure:
+    except Failure as failure:
+        say(failure)
         return "FAILED"
     passed.add(key, one.name)
     return "builds"

@@ -13,8 +13,8 @@ def last_line(text):
 def attempt(*command, **kwargs):
     """The finished process, whatever its status; output is captured as text."""
     try:
-        return subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **kwargs})
+        return subprocess.run([str(word) for word in command], text=True, errors="surrogateescape",
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **kwargs})
     except FileNotFoundError as error:
         raise Failure(f"{error.filename}: not found; run 'make deps'") from None
 

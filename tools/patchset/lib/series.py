@@ -118,7 +118,7 @@ def quilt(repo, entries, names, target):
         diff = repo.git("show", "--format=", "--full-index", revision)
         body = repo.git("show", "--no-patch", "--format=%b", revision)
         date = repo.git("show", "--no-patch", "--format=%cs", revision).strip()
-        (target / name).write_text(f"{dep3(one, body, date)}---\n\n{diff}")
+        (target / name).write_text(f"{dep3(one, body, date)}---\n\n{diff}", errors="surrogateescape")
 
 
 def dep3(one, body, date):

@@ -13,7 +13,8 @@ def tree(base):
         touched = compose.compose(base.top, stock, entries, scratch)
         copy_stock(base, stock)
         changed = sync.sync(stock, scratch, base.src, touched, base.out / "src.touched")
-    say(f"{base.src.relative_to(base.top)}: {len(entries)} entries, {len(touched)} files touched, {changed} changed now")
+    say(f"{base.src.relative_to(base.top)}: {len(entries)} entries, {len(touched)} files touched, "
+        f"{changed} changed now")
 
 
 def copy_stock(base, stock):
