@@ -332,11 +332,16 @@ static inline void pf_skip(const char *why)
 	pf_skipped = why;
 }
 
+/* SIGALRM ends the test program if a case takes longer; 0 is for ever. */
+static unsigned int pf_case_seconds;
+
 static inline void pf_run_case(const struct pre_fault_case *c)
 {
 	pf_skipped = NULL;
 	printf("# %s\n", c->name);
+	alarm(pf_case_seconds);
 	c->run();
+	alarm(0);
 	if (pf_skipped)
 		ksft_test_result_skip("%s: %s\n", c->name, pf_skipped);
 	else
