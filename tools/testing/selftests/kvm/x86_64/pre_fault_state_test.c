@@ -349,13 +349,16 @@ static void test_address_spaces(void)
 
 #define L2_STACK_SIZE	64
 
-static void l2_guest_code(void)
+static void l2_svm_code(void)
 {
 	GUEST_SYNC(2);
-	if (this_cpu_has(X86_FEATURE_SVM))
-		vmmcall();
-	else
-		vmcall();
+	vmmcall();
+}
+
+static void l2_vmx_code(void)
+{
+	GUEST_SYNC(2);
+	vmcall();
 }
 
 /* Enters L2 once, then does what pf_guest_code() does. */
@@ -363,7 +366,7 @@ static void l1_svm_code(struct svm_test_data *svm, uint64_t nested_cr3)
 {
 	unsigned long stack[L2_STACK_SIZE];
 
-	generic_svm_setup(svm, l2_guest_code, &stack[L2_STACK_SIZE]);
+	generic_svm_setup(svm, l2_svm_code, &stack[L2_STACK_SIZE]);
 	if (nested_cr3) {
 		svm->vmcb->control.nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
 		svm->vmcb->control.nested_cr3 = nested_cr3;
@@ -380,7 +383,7 @@ static void l1_vmx_code(struct vmx_pages *vmx)
 
 	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
 	GUEST_ASSERT(load_vmcs(vmx));
-	prepare_vmcs(vmx, l2_guest_code, &stack[L2_STACK_SIZE]);
+	prepare_vmcs(vmx, l2_vmx_code, &stack[L2_STACK_SIZE]);
 	GUEST_ASSERT(!vmlaunch());
 	GUEST_ASSERT(vmreadz(VM_EXIT_REASON) == EXIT_REASON_VMCALL);
 

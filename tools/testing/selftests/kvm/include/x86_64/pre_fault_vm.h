@@ -139,6 +139,7 @@ static inline uint64_t pf_guest_touch(struct kvm_vcpu *vcpu, uint64_t gpa,
 				      uint64_t size, bool write)
 {
 	struct ucall uc;
+	uint64_t cmd;
 
 	pf_touch = (struct pf_touch) {
 		.start = gpa, .end = gpa + size, .write = write
@@ -146,8 +147,10 @@ static inline uint64_t pf_guest_touch(struct kvm_vcpu *vcpu, uint64_t gpa,
 	sync_global_to_guest(vcpu->vm, pf_touch);
 
 	vcpu_run(vcpu);
-	TEST_ASSERT(get_ucall(vcpu, &uc) == UCALL_SYNC,
-		    "the guest stopped for %s",
+	cmd = get_ucall(vcpu, &uc);
+	if (cmd == UCALL_ABORT)
+		REPORT_GUEST_ASSERT(uc);
+	TEST_ASSERT(cmd == UCALL_SYNC, "the guest stopped for %s",
 		    exit_reason_str(vcpu->run->exit_reason));
 
 	return uc.args[1];
