@@ -137,12 +137,25 @@ static void test_hugetlb(void)
 	check_writable(mem, pages, nr_huge);
 }
 
+static bool thp_is_enabled(void)
+{
+	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+	char text[64] = "[never]";
+
+	if (!file)
+		return false;
+
+	fgets(text, sizeof(text), file);
+	fclose(file);
+	return !strstr(text, "[never]");
+}
+
 /* Populated with THPs, NULL where the host has none. */
 static void *transparent_huge(uint64_t pages)
 {
 	void *mem;
 
-	if (!thp_configured())
+	if (!thp_is_enabled())
 		return NULL;
 
 	mem = pf_mmap(pages, MAP_PRIVATE | MAP_ANONYMOUS, -1);

@@ -312,11 +312,20 @@ static void test_ksm(void)
 }
 
 /*
- * Two vCPUs at a time, over the same range or over a half each.
+ * Two vCPUs at a time: vCPU 1 pre-faults, and vCPU 0 as well, or its guest
+ * touches the pages.
  */
+enum parallel {
+	BOTH_ALL,
+	BOTH_HALF,
+	WITH_GUEST,
+};
+
 struct worker {
 	pthread_t thread;
-	struct kvm_vcpu *vcpu;
+	struct pf_vm *pf;
+	unsigned int vcpu;
+	bool guest;
 	uint64_t first, nr;
 	pthread_barrier_t *barrier;
 };
@@ -324,15 +333,21 @@ struct worker {
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
+	struct pf_vm *pf = worker->pf;
 
 	pthread_barrier_wait(worker->barrier);
-	ASSERT_EQ(pre_fault(worker->vcpu, pf_gpa(worker->first),
-			    worker->nr * PF_PAGE), 0);
+	if (worker->guest)
+		pf_guest_writes(pf, worker->first, worker->nr, SEED_GUEST);
+	else
+		ASSERT_EQ(pre_fault(pf->vcpu[worker->vcpu],
+				    pf_gpa(worker->first),
+				    worker->nr * PF_PAGE), 0);
 	return NULL;
 }
 
-static void pre_fault_in_parallel(struct pf_vm *pf, bool halves)
+static void work_in_parallel(struct pf_vm *pf, enum parallel how)
 {
+	uint64_t nr = how == BOTH_HALF ? pf->pages / 2 : pf->pages;
 	struct worker workers[2];
 	pthread_barrier_t barrier;
 	unsigned int i;
@@ -340,9 +355,11 @@ static void pre_fault_in_parallel(struct pf_vm *pf, bool halves)
 	pthread_barrier_init(&barrier, NULL, 2);
 	for (i = 0; i < 2; i++) {
 		workers[i] = (struct worker) {
-			.vcpu = pf->vcpu[i],
-			.first = halves ? i * pf->pages / 2 : 0,
-			.nr = halves ? pf->pages / 2 : pf->pages,
+			.pf = pf,
+			.vcpu = i,
+			.guest = how == WITH_GUEST && !i,
+			.first = how == BOTH_HALF ? i * nr : 0,
+			.nr = nr,
 			.barrier = &barrier,
 		};
 		TEST_ASSERT(!pthread_create(&workers[i].thread, NULL, work,
@@ -359,16 +376,16 @@ static uint64_t stat_of_both(struct pf_vm *pf, const char *name)
 }
 
 /* Nothing is lost, and nothing is mapped twice. */
-static void check_parallel(struct pf_vm *pf, bool halves)
+static void check_parallel(struct pf_vm *pf, enum parallel how)
 {
 	uint64_t mapped = vm_get_stat(pf->vm, "pages_4k");
 	uint64_t done = stat_of_both(pf, "pre_fault_pages");
 	uint64_t fixed = stat_of_both(pf, "pf_fixed");
 
-	pre_fault_in_parallel(pf, halves);
+	work_in_parallel(pf, how);
 	ASSERT_EQ(vm_get_stat(pf->vm, "pages_4k") - mapped, pf->pages);
 	ASSERT_EQ(stat_of_both(pf, "pre_fault_pages") - done,
-		  halves ? pf->pages : 2 * pf->pages);
+		  how == BOTH_ALL ? 2 * pf->pages : pf->pages);
 
 	/* Fewer if the shadow MMU prefetches neighbours, which count for none. */
 	fixed = stat_of_both(pf, "pf_fixed") - fixed;
@@ -376,7 +393,7 @@ static void check_parallel(struct pf_vm *pf, bool halves)
 		    pf->pages);
 }
 
-static void run_parallel(bool halves)
+static void run_parallel(enum parallel how)
 {
 	struct pf_vm pf = pf_create(pf_anon(nr_pages), nr_pages, 0, 2);
 	unsigned int i;
@@ -388,8 +405,8 @@ static void run_parallel(bool halves)
 		ASSERT_EQ(pf_set_slot(&pf, PF_GPA, 0), 0);
 		ASSERT_EQ(pf_set_slot(&pf, PF_GPA, nr_pages), 0);
 		pf_settle(&pf);
-		check_parallel(&pf, halves);
-		check_quiet(&pf, SEED(i));
+		check_parallel(&pf, how);
+		check_quiet(&pf, how == WITH_GUEST ? SEED_GUEST : SEED(i));
 	}
 
 	pf_destroy(&pf);
@@ -397,12 +414,17 @@ static void run_parallel(bool halves)
 
 static void test_parallel_same(void)
 {
-	run_parallel(false);
+	run_parallel(BOTH_ALL);
 }
 
 static void test_parallel_halves(void)
 {
-	run_parallel(true);
+	run_parallel(BOTH_HALF);
+}
+
+static void test_parallel_guest(void)
+{
+	run_parallel(WITH_GUEST);
 }
 
 /*
@@ -720,6 +742,7 @@ static const struct pre_fault_case cases[] = {
 	{ "ksm", test_ksm },
 	{ "parallel_same", test_parallel_same },
 	{ "parallel_halves", test_parallel_halves },
+	{ "parallel_guest", test_parallel_guest },
 	{ "exit", test_exit },
 	{ "kill", test_kill },
 };
