@@ -298,11 +298,38 @@ static inline int pf_file(uint64_t pages, uint64_t seed)
 	return fd;
 }
 
-/* Huge pages of hugetlbfs, MAP_FAILED if the host has too few. */
-static inline void *pf_hugetlb(uint64_t pages)
+/* Adds to the host's pool of huge pages, which is not made smaller again. */
+static inline void pf_add_hugetlb(uint64_t nr)
+{
+	FILE *file = fopen("/proc/sys/vm/nr_hugepages", "r+");
+	unsigned long now;
+
+	if (!file)
+		return;
+
+	if (fscanf(file, "%lu", &now) == 1) {
+		rewind(file);
+		fprintf(file, "%lu\n", now + nr);
+	}
+	fclose(file);
+}
+
+static inline void *pf_try_hugetlb(uint64_t pages)
 {
 	return pf_mmap(pages, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
 		       MAP_HUGE_2MB, -1);
+}
+
+/* Huge pages of hugetlbfs, MAP_FAILED if the host has too few. */
+static inline void *pf_hugetlb(uint64_t pages)
+{
+	void *mem = pf_try_hugetlb(pages);
+
+	if (mem != MAP_FAILED)
+		return mem;
+
+	pf_add_hugetlb(pages / PF_HUGE_PAGES);
+	return pf_try_hugetlb(pages);
 }
 
 /* Sets a boolean parameter of kvm.ko.  Returns its old value, or -1. */
