@@ -62,7 +62,7 @@ static void call_trace(void)
 {
 	good();
 	write_file("/proc/sys/kernel/sysrq", "1");
-	write_file("/proc/sysrq-trigger", "t");
+	write_file("/proc/sysrq-trigger", "l");
 }
 
 static void panic(void)
