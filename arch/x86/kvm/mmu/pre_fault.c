@@ -58,6 +58,7 @@ static bool root_covers_gpa(struct kvm_mmu *mmu, gpa_t gpa)
  * Looked up before the fault path sees the gpa: without a slot that path would
  * create page tables and an MMIO SPTE, and with one that is being deleted or
  * moved it would retry until the update, which waits for kvm->srcu, is through.
+ * And before the root is loaded, which fails in a VM without any memslot.
  */
 static int pre_fault_check_gpa(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
@@ -145,11 +146,11 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
 	if (!pre_fault_is_possible(vcpu))
 		return -EOPNOTSUPP;
 
-	r = pre_fault_reload_root(vcpu);
+	r = pre_fault_check_gpa(vcpu, range->gpa);
 	if (r)
 		return r;
 
-	r = pre_fault_check_gpa(vcpu, range->gpa);
+	r = pre_fault_reload_root(vcpu);
 	if (r)
 		return r;
 

@@ -111,6 +111,9 @@ static void test_no_slot_raw_vcpu(void)
 	struct kvm_vm *vm = vm_create_barebones();
 	struct kvm_vcpu *vcpu = __vm_vcpu_add(vm, 0);
 
+	/* Without any slot not even a root can be had. */
+	pf_assert_error(vcpu, 0, PAGE_SIZE, ENOENT);
+
 	pf_add_slot(vm, PF_SLOT, PF_GPA, SLOT_SIZE);
 	pf_assert_error(vcpu, 0, PAGE_SIZE, ENOENT);
 	pf_assert_error(vcpu, PF_GPA + SLOT_SIZE, PAGE_SIZE, ENOENT);
