@@ -387,10 +387,14 @@ static void check_parallel(struct pf_vm *pf, enum parallel how)
 	ASSERT_EQ(stat_of_both(pf, "pre_fault_pages") - done,
 		  how == BOTH_ALL ? 2 * pf->pages : pf->pages);
 
-	/* Fewer if the shadow MMU prefetches neighbours, which count for none. */
+	/*
+	 * Fewer if the shadow MMU prefetches neighbours, which count for none;
+	 * more if the guest's fault comes just after the pre-fault, and marks
+	 * the entry Accessed.
+	 */
 	fixed = stat_of_both(pf, "pf_fixed") - fixed;
-	TEST_ASSERT(fixed <= pf->pages, "%lu faults fixed for %lu pages", fixed,
-		    pf->pages);
+	TEST_ASSERT(how == WITH_GUEST || fixed <= pf->pages,
+		    "%lu faults fixed for %lu pages", fixed, pf->pages);
 }
 
 static void run_parallel(enum parallel how)

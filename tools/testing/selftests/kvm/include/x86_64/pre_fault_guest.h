@@ -27,16 +27,19 @@
 /* Pages of slot 0 beyond what the library reckons with: guest page tables. */
 #define PF_EXTRA_PAGES	512
 
-/* Where in a page the word is that the guest reads and writes, and its code. */
-#define PF_WORD		8
-#define PF_CODE		0
+/*
+ * Where in a page the word is that the guest reads and writes, and its code.
+ * The word comes first: Bochs logs the address of a write, not of its page.
+ */
+#define PF_WORD		0
+#define PF_CODE		8
 
 #define PF_MAX_VCPUS	2
 
 enum pf_op {
 	PF_READ,	/* counts the words that are not @seed + page number */
 	PF_WRITE,	/* writes them */
-	PF_EXEC,	/* calls the first byte of each page */
+	PF_EXEC,	/* calls the code in each page */
 };
 
 struct pf_command {
