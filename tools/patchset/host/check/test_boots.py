@@ -23,7 +23,7 @@ EXPECTED = {
     "forged_end": r"FAIL .*: 0 of 1 results,",
     "hung_test": r"FAIL .*: timeout, killed,",
     "panic": r"FAIL .*: .*(Oops|BUG|panic)",
-    "hung_machine": r"FAIL .*: .*machine timeout after \d+ s, killed,",
+    "hung_machine": r"FAIL .*: .*machine timeout after \d+ s, killed during hung_machine,",
 }
 
 

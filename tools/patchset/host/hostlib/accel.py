@@ -44,7 +44,7 @@ def trial(host):
     """Whether a guest runs in a host that runs under KVM."""
     host = dataclasses.replace(host, boot=TRIAL_SECONDS, slow=1)
     entry = stanza.Entry(TRIAL, host.name, 0, False)
-    results, _ = boot.run(host, [entry], "trial", "kvm", threading.Event())
+    results, _ = boot.run(host, [entry], "kvm", threading.Event())
     return results[0].verdict == verdict.PASS
 
 

@@ -1,18 +1,22 @@
 """One boot of a host: from its entries to a verdict on each."""
 
+import contextlib
 import dataclasses
+import fcntl
+import itertools
 import os
 import secrets
 import time
 
-from hostlib import bochs, build, initramfs, machine, project, qemu, verdict
+from hostlib import (bochs, build, initramfs, machine, project, qemu, report,
+                     verdict)
 
 EMULATORS = {"qemu": qemu, "bochs": bochs}
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """What a machine boots; of each slot of a host the last one is kept."""
+    """What a machine boots."""
     directory: str
     kernel: str
     initramfs: str
@@ -38,7 +42,7 @@ def _test_line(test, slow):
                      path, *test.args])
 
 
-def _make_images(host, entries, slot):
+def _make_images(host, entries, directory):
     tests = [entry.test for entry in entries]
     files = {"init": initramfs.read(build.binary("init.c")),
              "tests": "".join(_test_line(test, host.slow) + "\n"
@@ -46,16 +50,31 @@ def _make_images(host, entries, slot):
     for test in tests:
         path = build.binary(test.program)
         files[f"t/{os.path.basename(path)}"] = initramfs.read(path)
-    directory = project.under("images", slot)
-    os.makedirs(directory, exist_ok=True)
     archive = os.path.join(directory, "initramfs.cpio")
     initramfs.build(archive, files)
     return Images(directory, build.kernel_image(host.flavour), archive,
                   tests[0].memory or host.memory)
 
 
-def _limit(host, entries):
-    return host.boot + sum(entry.test.timeout for entry in entries) * host.slow
+def _limits(host, entries):
+    limits = {entry.test.name: host.boot + entry.test.timeout * host.slow
+              for entry in entries}
+    return {None: host.boot, **limits}
+
+
+@contextlib.contextmanager
+def _slot(name):
+    """A directory for images that no other run uses at the same time."""
+    for number in itertools.count():
+        directory = project.under("images", f"{name}-{number}")
+        os.makedirs(directory, exist_ok=True)
+        with open(os.path.join(directory, "lock"), "wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield directory
+            return
 
 
 def _on_stock(test, outcome, reason):
@@ -75,20 +94,28 @@ def _meaning(host, test, outcome, reason):
     return outcome, reason
 
 
-def run(host, entries, slot, accel, interrupted, show=None):
+def _run_machine(host, entries, directory, ident, accel, interrupted, watch):
+    """Returns why the machine did not end by itself, or None."""
+    cmdline = " ".join(filter(None, [host.cmdline, entries[0].test.cmdline,
+                                     f"run={ident}"]))
+    with _slot(host.name) as slot:
+        images = _make_images(host, entries, slot)
+        command, environment, terminal = EMULATORS[host.emulator].prepare(
+            host, images, cmdline, accel)
+        return machine.run(directory, command, watch, interrupted,
+                           environment, terminal)
+
+
+def run(host, entries, accel, interrupted, show=None):
     """Returns (a Result for each entry, seconds of the whole boot)."""
     start = time.monotonic()
     ident = new_run()
     directory = project.under("logs", host.name, ident)
     os.makedirs(directory)
-    images = _make_images(host, entries, slot)
-    cmdline = " ".join(filter(None, [host.cmdline, entries[0].test.cmdline,
-                                     f"run={ident}"]))
-    command, environment, terminal = EMULATORS[host.emulator].prepare(
-        host, images, cmdline, accel)
-    watch = machine.Watch(directory, show)
-    ended = machine.run(directory, command, _limit(host, entries), watch,
-                        interrupted, environment, terminal)
+    watch = machine.Watch(directory, _limits(host, entries), show,
+                          lambda text: report.say(f"  {host.name}: {text}"))
+    ended = _run_machine(host, entries, directory, ident, accel, interrupted,
+                         watch)
     verdicts = verdict.judge(
         {entry.test.name: entry.test.skip or None for entry in entries},
         watch.tap.text, watch.console.text, ident,

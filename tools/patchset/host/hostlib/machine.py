@@ -12,6 +12,8 @@ import threading
 import time
 
 POLL = 0.1
+# How often it is told which test runs, in seconds.
+TELL = 20
 # How long a machine that has panicked may go on telling about it.
 PANIC_GRACE = 3
 
@@ -45,11 +47,18 @@ class Log:
 class Watch:
     """What a machine says while it runs."""
 
-    def __init__(self, directory, show=None):
+    def __init__(self, directory, limits, show=None, tell=lambda text: None):
+        """`limits`: for each test the seconds after which the machine must
+        have gone on; under None, for the time outside of tests."""
         self.console = Log(directory, "console.log")
         self.tap = Log(directory, "tap.log")
         self.times = {}
         self._show = show
+        self._tell = tell
+        self._told = time.monotonic()
+        self._limits = limits
+        self._running = None
+        self._since = time.monotonic()
         self._seen = 0
 
     def look(self):
@@ -61,13 +70,28 @@ class Watch:
         for line in lines[self._seen:]:
             self._mark(line.split())
         self._seen = len(lines)
+        if time.monotonic() > self._told + TELL:
+            self._told = time.monotonic()
+            self._tell(f"{self._running or 'no test'} runs, "
+                       f"{self._count_ended()} have")
+
+    def _count_ended(self):
+        return sum(seconds >= 0 for seconds in self.times.values())
 
     def _mark(self, words):
         """Times a test by the clock of this side, which is the true one."""
-        if words[:2] == ["@@", "start"]:
-            self.times[words[2]] = -time.monotonic()
+        now = time.monotonic()
+        if words[:2] == ["@@", "start"] and words[2] in self._limits:
+            self.times[words[2]] = -now
+            self._running, self._since = words[2], now
         elif words[:2] == ["@@", "end"] and words[2] in self.times:
-            self.times[words[2]] += time.monotonic()
+            self.times[words[2]] += now
+            self._running, self._since = None, now
+
+    def overdue(self):
+        """How long nothing happened, if that is too long, else None."""
+        silent = time.monotonic() - self._since
+        return silent if silent > self._limits[self._running] else None
 
     def panicked(self):
         return "Kernel panic - " in self.console.text
@@ -137,15 +161,15 @@ def _stop(process):
         process.wait()
 
 
-def _wait(process, watch, seconds, interrupted):
+def _wait(process, watch, interrupted):
     """Returns why the machine was stopped, or None if it ended by itself."""
-    deadline = time.monotonic() + seconds
     panic = None
     while process.poll() is None:
         watch.look()
         now = time.monotonic()
-        if now > deadline:
-            return f"machine timeout after {seconds:.0f} s, killed"
+        overdue = watch.overdue()
+        if overdue:
+            return f"machine timeout after {overdue:.0f} s, killed"
         if interrupted.is_set():
             return "interrupted"
         if watch.panicked():
@@ -157,14 +181,14 @@ def _wait(process, watch, seconds, interrupted):
     return "kernel panic" if watch.panicked() else None
 
 
-def run(directory, command, seconds, watch, interrupted, environment=None,
+def run(directory, command, watch, interrupted, environment=None,
         terminal=False):
     """Returns why the machine did not end by itself, or None."""
     environment = environment or {}
     _write_script(directory, command, environment)
     process = _start(directory, command, environment, terminal)
     try:
-        return _wait(process, watch, seconds, interrupted)
+        return _wait(process, watch, interrupted)
     finally:
         _stop(process)
         watch.close()

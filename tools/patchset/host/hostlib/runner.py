@@ -68,14 +68,14 @@ class Run:
         for entry in entries:
             self._note(entry, *local.run(entry.test))
 
-    def _boot(self, entries, slot, cores):
+    def _boot(self, entries, cores):
         host = self._hosts[entries[0].host]
         taken = cores.take(host.cpus)
         try:
             if self._interrupted.is_set():
                 return
             show = report.console if self._options.verbose else None
-            results, seconds = boot.run(host, entries, slot, self._accel,
+            results, seconds = boot.run(host, entries, self._accel,
                                         self._interrupted, show)
         finally:
             cores.give(taken)
@@ -96,9 +96,8 @@ class Run:
     def _machines(self, entries):
         cores = Cores(self._options.jobs)
         with concurrent.futures.ThreadPoolExecutor(self._options.jobs) as pool:
-            waiting = [pool.submit(self._boot, part, _slot(part, number),
-                                   cores)
-                       for number, part in enumerate(entries)]
+            waiting = [pool.submit(self._boot, part, cores)
+                       for part in entries]
             try:
                 for future in concurrent.futures.as_completed(waiting):
                     future.result()
@@ -141,6 +140,3 @@ class Run:
         report.say(f"took {(time.monotonic() - start) / 60:.1f} minutes")
         return self._report.finish()
 
-
-def _slot(part, number):
-    return f"{part[0].host}-{number}"

@@ -74,6 +74,9 @@ class Channel:
         elif self._current:
             self._current.lines.append(line)
 
+    def where(self):
+        return f"during {self._current.name}" if self._current else "early"
+
     def _on_start(self, name):
         if name in self.sections:
             self.errors.append(f"{name} started twice")
@@ -176,9 +179,9 @@ def machine_problem(channel, run, leak_scan, ended):
     is why the runner stopped the machine, None if it ended by itself.
     """
     if ended:
-        return ended
+        return f"{ended} {channel.where()}"
     if channel.done is None:
-        return "no end marker: the machine stopped early"
+        return f"no end marker: the machine stopped {channel.where()}"
     if channel.done != run:
         return f"end marker of another run: {channel.done}"
     if channel.after_done:
