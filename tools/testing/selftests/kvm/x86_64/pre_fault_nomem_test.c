@@ -25,21 +25,27 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
+/*
+ * Kept open, or else opening it could be what fails: the count goes on after
+ * the call.
+ */
+static int fail_nth_fd;
+
 static void set_fail_nth(unsigned int nth)
 {
 	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
 
-	snprintf(text, sizeof(text), "%u", nth);
-	write_file(FAIL_NTH, text);
+	TEST_ASSERT(pwrite(fail_nth_fd, text, len, 0) == len,
+		    "write to fail-nth failed, errno %d", errno);
 }
 
 static bool has_failed(void)
 {
-	int fd = open_path_or_exit(FAIL_NTH, O_RDONLY);
 	char text[16] = "";
 
-	TEST_ASSERT(read(fd, text, sizeof(text) - 1) > 0, "read of fail-nth");
-	close(fd);
+	TEST_ASSERT(pread(fail_nth_fd, text, sizeof(text) - 1, 0) > 0,
+		    "read of fail-nth failed, errno %d", errno);
 	return !atoi(text);
 }
 
@@ -115,6 +121,7 @@ static const struct pre_fault_case cases[] = {
 
 int main(void)
 {
-	__TEST_REQUIRE(!access(FAIL_NTH, W_OK), "no fault injection");
+	fail_nth_fd = open(FAIL_NTH, O_RDWR);
+	__TEST_REQUIRE(fail_nth_fd >= 0, "no fault injection");
 	return run_pre_fault_cases(cases, ARRAY_SIZE(cases));
 }
