@@ -4,7 +4,9 @@
 BASE ?= debian-6.1
 FLAVOUR ?= normal
 
-PATCHSET := tools/patchset/patchset
+# What this make was told (silent, V=1) is not for the kernel's.
+RUN := env -u MAKEFLAGS -u MFLAGS
+PATCHSET := $(RUN) tools/patchset/patchset
 
 export T HOST V FULL LIST
 
@@ -18,11 +20,11 @@ deps: ## install the Debian packages that are missing
 
 .PHONY: demo
 demo: ## the main job from nothing: fetch, compose, build, boot, show
-	@tools/patchset/host/demo --base $(BASE)
+	@$(RUN) tools/patchset/host/demo --base $(BASE)
 
 .PHONY: test
 test: ## the test suite from nothing [T=name] [HOST=name] [V=1] [FULL=1] [LIST=1]
-	@tools/patchset/host/run --base $(BASE)
+	@$(RUN) tools/patchset/host/run --base $(BASE)
 
 .PHONY: fetch
 fetch: ## get the newest source package of the base

@@ -44,12 +44,12 @@ def _test_line(test, slow):
 
 def _make_images(host, entries, directory):
     tests = [entry.test for entry in entries]
-    files = {"init": initramfs.read(build.binary("init.c")),
+    files = {"init": build.contents("init.c"),
              "tests": "".join(_test_line(test, host.slow) + "\n"
                               for test in tests).encode()}
     for test in tests:
-        path = build.binary(test.program)
-        files[f"t/{os.path.basename(path)}"] = initramfs.read(path)
+        name = os.path.basename(build.binary(test.program))
+        files[f"t/{name}"] = build.contents(test.program)
     archive = os.path.join(directory, "initramfs.cpio")
     initramfs.build(archive, files)
     return Images(directory, build.kernel_image(host.flavour), archive,

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from hostlib import project
+from hostlib import initramfs, project
 
 CC = "gcc"
 # dirty_log_test.c of Debian's 6.1 uses a macro that its library does not have.
@@ -97,6 +97,14 @@ def binary(program):
         name = os.path.basename(program)[:-len(".c")]
         return project.under("selftests", "host", name)
     return project.under("selftests", "kvm", program)
+
+
+def contents(program):
+    try:
+        return initramfs.read(binary(program))
+    except FileNotFoundError:
+        raise BuildError(f"{program} has not been built: leave out "
+                         "--no-build") from None
 
 
 def _own_program(program):
