@@ -4,8 +4,10 @@ import hashlib
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from hostlib import initramfs, project
+from lib import deps, ui
 
 CC = "gcc"
 # dirty_log_test.c of Debian's 6.1 uses a macro that its library does not have.
@@ -22,6 +24,14 @@ SELFTEST_SOURCES = ("include/uapi", "arch/x86/include/uapi", "tools/include",
 
 class BuildError(Exception):
     """Something could not be built."""
+
+
+def packages():
+    """Installs what is missing of the Debian packages that a run needs."""
+    try:
+        deps.need(Path(project.TOP), "source", "kernel", "host")
+    except ui.Failure as failure:
+        raise BuildError(str(failure)) from None
 
 
 def kernel_image(flavour):

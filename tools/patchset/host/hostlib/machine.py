@@ -72,8 +72,8 @@ class Watch:
         self._seen = len(lines)
         if time.monotonic() > self._told + TELL:
             self._told = time.monotonic()
-            self._tell(f"{self._running or 'no test'} runs, "
-                       f"{self._count_ended()} have")
+            self._tell(f"{self._count_ended()} tests ended, "
+                       f"{self._running or 'none'} runs")
 
     def _count_ended(self):
         return sum(seconds >= 0 for seconds in self.times.values())

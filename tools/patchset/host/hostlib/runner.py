@@ -29,6 +29,7 @@ class Cores:
 
 
 def _build(entries, hosts, accel_asked):
+    build.packages()
     machines = [entry for entry in entries if entry.host != stanza.HERE]
     flavours = {hosts[entry.host].flavour for entry in machines}
     flavours |= {flavour for entry in entries for flavour in entry.test.needs}
