@@ -1,22 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KVM_PRE_FAULT_MEMORY on x86: populates TDP (EPT or NPT) page tables through
- * KVM's own fault path, one mapping of whatever size that path decides on at a
- * time.
+ * KVM_PRE_FAULT_MEMORY on x86: populates TDP (EPT or NPT) page tables.  A step
+ * passes over what is mapped, or fills up to a page table at once, or sends
+ * pages through KVM's own fault path, one mapping of whatever size that path
+ * decides on at a time: what the fill does not know, and all of it where the
+ * TDP MMU is not in use.
  *
  * The fault is a prefetch: a read that the guest has not made.  So a present
  * leaf is left as it is, a new one is not marked Accessed, nothing is logged as
- * dirty, and no signal is queued for poison.
+ * dirty, and no signal is queued for poison.  The fill does the same.
  */
 #include <linux/kvm_host.h>
 #include <linux/kvm_pre_fault.h>
+#include <linux/moduleparam.h>
+#include <linux/sched/signal.h>
 
 #include "cpuid.h"
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "spte.h"
+#include "tdp_fill.h"
 #include "tdp_mmu.h"
 #include "x86.h"
+
+static bool __read_mostly batch = true;
+module_param_named(pre_fault_batch, batch, bool, 0644);
+
+/* Faults in a row, so that little is lost where the fill can do nothing. */
+#define FAULTS_PER_STEP 8
 
 /*
  * In guest mode and in SMM the vCPU's current root maps L2's or SMM's view of
@@ -42,63 +53,42 @@ static int pre_fault_reload_root(struct kvm_vcpu *vcpu)
 }
 
 /*
- * A walk beyond the root's width would wrap to the entry of a lower gpa.  Of
- * the level-3 root of PAE paging (NPT on a 32-bit host) only 4 entries exist.
+ * The end of what the guest can address and the root can map: a walk beyond the
+ * root's width would wrap to the entry of a lower gpa.  Of the level-3 root of
+ * PAE paging (NPT on a 32-bit host) only 4 entries exist.
  */
-static bool root_covers_gpa(struct kvm_mmu *mmu, gpa_t gpa)
+static gfn_t addressable_end(struct kvm_vcpu *vcpu)
 {
-	int level = mmu->root_role.level;
+	int level = vcpu->arch.mmu->root_role.level;
 	int bits = level == PT32E_ROOT_LEVEL ?
 		   32 : PAGE_SHIFT + level * SPTE_LEVEL_BITS;
 
-	return !(gpa >> bits);
+	return gpa_to_gfn(1ULL << min(bits, cpuid_maxphyaddr(vcpu)));
 }
 
 /*
- * Looked up before the fault path sees the gpa: without a slot that path would
+ * Looked up before the fault path sees the gfn: without a slot that path would
  * create page tables and an MMIO SPTE, and with one that is being deleted or
  * moved it would retry until the update, which waits for kvm->srcu, is through.
  * And before the root is loaded, which fails in a VM without any memslot.
  */
-static int pre_fault_check_gpa(struct kvm_vcpu *vcpu, gpa_t gpa)
+static int pre_fault_find_slot(struct kvm_vcpu *vcpu, gfn_t gfn,
+			       struct kvm_memory_slot **slotp)
 {
 	struct kvm_memory_slot *slot;
 
-	if (!kvm_vcpu_is_legal_gpa(vcpu, gpa) ||
-	    !root_covers_gpa(vcpu->arch.mmu, gpa))
+	if (gfn >= addressable_end(vcpu))
 		return -ENOENT;
 
-	slot = kvm_vcpu_gfn_to_memslot(vcpu, gpa_to_gfn(gpa));
+	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
 	if (!slot || slot->id >= KVM_USER_MEM_SLOTS)
 		return -ENOENT;
 
 	if (slot->flags & KVM_MEMSLOT_INVALID)
 		return -EAGAIN;
 
+	*slotp = slot;
 	return 0;
-}
-
-/*
- * The level of the leaf that already maps @gpa for reading, PG_LEVEL_NONE if
- * there is none.  Spares what is mapped the host lookup and mmu_lock.  Only the
- * TDP MMU, whose tables RCU protects, can be asked without mmu_lock here.
- */
-static int mapped_level(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	int level = PG_LEVEL_NONE;
-	u64 *sptep, spte = 0;
-
-	if (!is_tdp_mmu(vcpu->arch.mmu))
-		return PG_LEVEL_NONE;
-
-	kvm_tdp_mmu_walk_lockless_begin();
-	sptep = kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, gpa, &spte);
-	if (is_shadow_present_pte(spte) && !is_access_track_spte(spte) &&
-	    is_last_spte(spte, sptep_to_sp(sptep)->role.level))
-		level = sptep_to_sp(sptep)->role.level;
-	kvm_tdp_mmu_walk_lockless_end();
-
-	return level;
 }
 
 /*
@@ -126,19 +116,51 @@ static int pre_fault_one(struct kvm_vcpu *vcpu, gpa_t gpa)
 	}
 }
 
-/* The bytes from the start of @range to the end of its mapping or its own. */
-static long range_within_level(const struct kvm_pre_fault_memory *range,
-			       int level)
+/* Returns the pages mapped, 0 if the step is to be made again, or an errno. */
+static long pre_fault_one_by_one(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages)
 {
-	u64 page_size = KVM_HPAGE_SIZE(level);
+	u64 done = 0, size;
+	int i, level;
 
-	return min(page_size - (range->gpa & (page_size - 1)), range->size);
+	for (i = 0; i < FAULTS_PER_STEP && done < npages; i++) {
+		if (i && (signal_pending(current) || need_resched()))
+			break;
+
+		level = pre_fault_one(vcpu, gfn_to_gpa(gfn + done));
+		if (level < 0 && !done)
+			return level;
+		if (level <= PG_LEVEL_NONE)
+			break;
+
+		size = KVM_PAGES_PER_HPAGE(level);
+		done += size - ((gfn + done) & (size - 1));
+	}
+	return min(done, npages);
+}
+
+/* As above, and prefers the cheapest way. */
+static long pre_fault_pages(struct kvm_vcpu *vcpu,
+			    const struct kvm_memory_slot *slot, gfn_t gfn,
+			    u64 npages)
+{
+	long n = 0;
+
+	if (is_tdp_mmu(vcpu->arch.mmu)) {
+		n = kvm_tdp_mmu_mapped(vcpu, gfn, npages);
+		if (!n && READ_ONCE(batch))
+			n = kvm_tdp_mmu_fill(vcpu, slot, gfn, npages);
+	}
+
+	return n ?: pre_fault_one_by_one(vcpu, gfn, npages);
 }
 
 long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
 				    const struct kvm_pre_fault_memory *range)
 {
-	int level, r;
+	gfn_t gfn = gpa_to_gfn(range->gpa), end;
+	struct kvm_memory_slot *slot;
+	long n;
+	int r;
 
 	lockdep_assert_held(&vcpu->mutex);
 	lockdep_assert(srcu_read_lock_held(&vcpu->kvm->srcu));
@@ -146,7 +168,7 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
 	if (!pre_fault_is_possible(vcpu))
 		return -EOPNOTSUPP;
 
-	r = pre_fault_check_gpa(vcpu, range->gpa);
+	r = pre_fault_find_slot(vcpu, gfn, &slot);
 	if (r)
 		return r;
 
@@ -154,11 +176,9 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
 	if (r)
 		return r;
 
-	level = mapped_level(vcpu, range->gpa);
-	if (level == PG_LEVEL_NONE)
-		level = pre_fault_one(vcpu, range->gpa);
-	if (level < 0)
-		return level;
+	end = min3(gpa_to_gfn(range->gpa + range->size), addressable_end(vcpu),
+		   slot->base_gfn + slot->npages);
+	n = pre_fault_pages(vcpu, slot, gfn, end - gfn);
 
-	return level == PG_LEVEL_NONE ? 0 : range_within_level(range, level);
+	return n < 0 ? n : n << PAGE_SHIFT;
 }

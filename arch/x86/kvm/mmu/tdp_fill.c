@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fills a page table of the TDP MMU from the host's page table in one go.
+ *
+ * No reference to a host page is taken.  The host's entries are read, without
+ * its locks, between the same mmu_lock and unlock as the SPTEs are written, and
+ * while no invalidation of the range is in progress.  The primary MMU cannot
+ * take a page away, or write access to it, before an invalidation has begun,
+ * and that takes mmu_lock for write: so what was read stays true until mmu_lock
+ * is dropped, and an invalidation that comes later finds the SPTEs.  This is
+ * the second way in the comment at host_pfn_mapping_level().
+ *
+ * The host's page tables themselves do not go away: the VMA is held by
+ * mmap_lock, which also keeps a huge page from being collapsed, and interrupts
+ * are off, so that a table that was unlinked all the same is not yet freed.
+ *
+ * What an entry does not tell is a matter of the VMA: see vma_is_ordinary().
+ *
+ * Lock order: vcpu->mutex, kvm->srcu, mmap_lock (read), mmu_lock (read), RCU,
+ * then tdp_mmu_pages_lock, or interrupts off.
+ */
+#include <linux/hugetlb.h>
+#include <linux/kvm_host.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/userfaultfd_k.h>
+
+#include <asm/kvm_page_track.h>
+
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "mmutrace.h"
+#include "spte.h"
+#include "tdp_fill.h"
+#include "tdp_mmu.h"
+
+#include <trace/events/kvm.h>
+
+/* What in a host entry decides whether and how its page can be mapped. */
+#define HOST_ATTRS	(_PAGE_PRESENT | _PAGE_USER | _PAGE_RW | \
+			 _PAGE_SPECIAL | _PAGE_DEVMAP | _PAGE_PKEY_MASK)
+#define HOST_READABLE	(_PAGE_PRESENT | _PAGE_USER)
+#define HOST_WRITABLE	(HOST_READABLE | _PAGE_RW)
+#define HOST_ZERO_PAGE	(HOST_READABLE | _PAGE_SPECIAL)
+
+/* Entries at a time where each SPTE is made on its own, interrupts being off. */
+#define SLOW_ENTRIES	64
+
+struct fill {
+	struct kvm_vcpu *vcpu;
+	const struct kvm_memory_slot *slot;
+	gfn_t gfn;		/* the first page to map, and... */
+	gfn_t end;		/* ...the end; huge pages may lie across both */
+	unsigned long hva;	/* of @gfn */
+
+	bool host_is_absent;	/* the host maps nothing at @hva... */
+	bool may_populate;	/* ...and a read would populate it at once */
+};
+
+/* Entries of the host from @hva on, in one of its tables. */
+struct host_entries {
+	unsigned long hva;
+	u64 *entry;
+	int level;
+};
+
+/* @nr SPTEs from @gfn on, which @hva backs, in one table. */
+struct spte_run {
+	gfn_t gfn;
+	unsigned long hva;
+	u64 *sptep;
+	int level;
+	int nr;
+};
+
+/*
+ * Whether @spte maps a page so that a read takes no fault.  An access-tracked
+ * SPTE does not.
+ */
+static bool spte_is_readable(u64 spte, int level)
+{
+	return is_shadow_present_leaf(spte, level) && !is_access_track_spte(spte);
+}
+
+/* The entries of @level, up to the table's end, that @npages from @gfn need. */
+static int entries_for(gfn_t gfn, u64 npages, int level)
+{
+	u64 size = KVM_PAGES_PER_HPAGE(level);
+	u64 left = SPTE_ENT_PER_PAGE - SPTE_INDEX(gfn_to_gpa(gfn), level);
+
+	return min(DIV_ROUND_UP((gfn & (size - 1)) + npages, size), left);
+}
+
+/* The pages from @gfn on in @nr entries of @level, of @npages at most. */
+static u64 pages_in(gfn_t gfn, u64 npages, int level, int nr)
+{
+	u64 size = KVM_PAGES_PER_HPAGE(level);
+
+	return nr ? min(nr * size - (gfn & (size - 1)), npages) : 0;
+}
+
+u64 kvm_tdp_mmu_mapped(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages)
+{
+	u64 *sptep, spte = 0;
+	int i, nr, level;
+
+	kvm_tdp_mmu_walk_lockless_begin();
+	sptep = kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, gfn_to_gpa(gfn), &spte);
+	level = sptep_to_sp(sptep)->role.level;
+	nr = entries_for(gfn, npages, level);
+
+	for (i = 0; i < nr; i++) {
+		if (!spte_is_readable(READ_ONCE(sptep[i]), level))
+			break;
+	}
+	kvm_tdp_mmu_walk_lockless_end();
+
+	return pages_in(gfn, npages, level, i);
+}
+
+/* Finds the host's entry for host->hva; returns false if there is no table. */
+static bool find_host_entry(struct mm_struct *mm, struct host_entries *host)
+{
+	unsigned long hva = host->hva;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t *pudp, pud;
+	pmd_t *pmdp, pmd;
+
+	lockdep_assert_irqs_disabled();
+
+	/* Each is read once: it may become a huge page or a table meanwhile. */
+	pgd = READ_ONCE(*pgd_offset(mm, hva));
+	if (pgd_none(pgd))
+		return false;
+
+	p4d = READ_ONCE(*p4d_offset_lockless(NULL, pgd, hva));
+	if (!p4d_present(p4d))
+		return false;
+
+	pudp = pud_offset_lockless(NULL, p4d, hva);
+	pud = READ_ONCE(*pudp);
+	if (!pud_present(pud))
+		return false;
+
+	host->entry = (u64 *)pudp;
+	host->level = PG_LEVEL_1G;
+	if (pud_large(pud))
+		return true;
+
+	pmdp = pmd_offset_lockless(NULL, pud, hva);
+	pmd = READ_ONCE(*pmdp);
+	if (!pmd_present(pmd))
+		return false;
+
+	host->entry = (u64 *)pmdp;
+	host->level = PG_LEVEL_2M;
+	if (pmd_large(pmd))
+		return true;
+
+	host->entry = (u64 *)pte_offset_kernel(&pmd, hva);
+	host->level = PG_LEVEL_4K;
+	return true;
+}
+
+static bool host_entry_is_usable(u64 entry, int level)
+{
+	switch (entry & HOST_ATTRS) {
+	case HOST_READABLE:
+	case HOST_WRITABLE:
+		return level == PG_LEVEL_4K || (entry & _PAGE_PSE);
+	case HOST_ZERO_PAGE:
+		return level == PG_LEVEL_4K &&
+		       is_zero_pfn((entry & PTE_PFN_MASK) >> PAGE_SHIFT);
+	default:
+		return false;
+	}
+}
+
+/*
+ * What the host maps at @hva, in or after the page of the first entry.  Returns
+ * false if KVM's fault path has to look.
+ */
+static bool read_host_entry(const struct host_entries *host, unsigned long hva,
+			    kvm_pfn_t *pfn, bool *writable)
+{
+	int shift = KVM_HPAGE_SHIFT(host->level);
+	u64 entry = READ_ONCE(host->entry[(hva >> shift) - (host->hva >> shift)]);
+	unsigned long mask = KVM_HPAGE_MASK(host->level);
+
+	if (!host_entry_is_usable(entry, host->level))
+		return false;
+
+	*pfn = ((entry & PTE_PFN_MASK & mask) | (hva & ~mask)) >> PAGE_SHIFT;
+	*writable = entry & _PAGE_RW;
+	return true;
+}
+
+/*
+ * Looks at the host's entry for the first page, before anything is allocated
+ * for it.
+ */
+static bool look_at_host(struct fill *f, struct host_entries *host)
+{
+	unsigned long flags;
+	bool usable = false;
+	u64 entry = 0;
+
+	host->hva = f->hva;
+
+	local_irq_save(flags);
+	if (find_host_entry(f->vcpu->kvm->mm, host)) {
+		entry = READ_ONCE(*host->entry);
+		usable = host_entry_is_usable(entry, host->level);
+	}
+	local_irq_restore(flags);
+
+	f->host_is_absent = !(entry & _PAGE_PRESENT);
+	return usable;
+}
+
+/* The level that a read fault would map the first page at. */
+static int mapping_level(const struct fill *f, const struct host_entries *host)
+{
+	if (host->level == PG_LEVEL_4K || kvm_slot_dirty_track_enabled(f->slot))
+		return PG_LEVEL_4K;
+
+	return kvm_mmu_max_mapping_level(f->vcpu->kvm, f->slot, f->gfn,
+					 KVM_MAX_HUGEPAGE_LEVEL);
+}
+
+/* The SPTEs to fill: as far as one table of the guest's and of the host's go. */
+static void init_run(const struct fill *f, const struct host_entries *host,
+		     int level, struct spte_run *run)
+{
+	unsigned long host_span = KVM_HPAGE_SIZE(max(host->level, level + 1));
+	unsigned long host_left;
+
+	run->level = level;
+	run->gfn = f->gfn & -KVM_PAGES_PER_HPAGE(level);
+	run->hva = f->hva & KVM_HPAGE_MASK(level);
+
+	host_left = host_span - (run->hva & (host_span - 1));
+	run->nr = min_t(unsigned long, host_left >> KVM_HPAGE_SHIFT(level),
+			entries_for(f->gfn, f->end - f->gfn, level));
+}
+
+/*
+ * An invalidation of another part of the VM does not matter: a host entry of
+ * the run cannot have been read before this one, and not be changed after it.
+ */
+static bool run_is_being_invalidated(struct kvm *kvm, const struct spte_run *run)
+{
+	return mmu_invalidate_in_progress_range(kvm, run->hva,
+			run->hva + run->nr * KVM_HPAGE_SIZE(run->level));
+}
+
+static bool slots_are_write_tracked(struct kvm *kvm, int as_id, gfn_t gfn,
+				    gfn_t end)
+{
+	struct kvm_memslots *slots = __kvm_memslots(kvm, as_id);
+	struct kvm_memslot_iter iter;
+
+	kvm_for_each_memslot_in_gfn_range(&iter, slots, gfn, end) {
+		const struct kvm_memory_slot *slot = iter.slot;
+		gfn_t first = max(gfn, slot->base_gfn);
+		gfn_t last = min(end, slot->base_gfn + slot->npages);
+		const unsigned short *track =
+			slot->arch.gfn_track[KVM_PAGE_TRACK_WRITE];
+
+		if (memchr_inv(track + (first - slot->base_gfn), 0,
+			       (last - first) * sizeof(*track)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether make_spte() could write-protect one page of the run and not another,
+ * as the page is write-tracked or holds a guest page table that is shadowed.
+ * Both become so under mmu_lock held for write.
+ */
+static bool run_may_be_shadowed(struct kvm *kvm, const struct spte_run *run)
+{
+	gfn_t end = run->gfn + run->nr;
+	int as_id;
+
+	if (kvm->arch.indirect_shadow_pages)
+		return true;
+
+	if (!kvm_page_track_write_tracking_enabled(kvm))
+		return false;
+
+	for (as_id = 0; as_id < KVM_ADDRESS_SPACE_NUM; as_id++) {
+		if (slots_are_write_tracked(kvm, as_id, run->gfn, end))
+			return true;
+	}
+	return false;
+}
+
+static u64 new_spte(const struct fill *f, const struct spte_run *run, gfn_t gfn,
+		    kvm_pfn_t pfn, bool writable)
+{
+	u64 spte;
+
+	if (f->slot->flags & KVM_MEM_READONLY)
+		writable = false;
+
+	make_spte(f->vcpu, sptep_to_sp(run->sptep), f->slot, ACC_ALL, gfn, pfn,
+		  0, true, true, writable, &spte);
+	return spte;
+}
+
+/* All but the pfn; of @pfn it matters only that it is RAM. */
+static u64 spte_template(const struct fill *f, const struct spte_run *run,
+			 kvm_pfn_t pfn, bool writable)
+{
+	return new_spte(f, run, run->gfn, pfn, writable) & ~(pfn << PAGE_SHIFT);
+}
+
+/*
+ * Fills 4K entries from the host's 4K entries where all SPTEs are alike.
+ * Returns how many entries are behind, and adds to @filled how many of them
+ * were not mapped before.
+ */
+static int fill_alike(const struct fill *f, const struct host_entries *host,
+		      const struct spte_run *run, int *filled)
+{
+	kvm_pfn_t pfn = (READ_ONCE(*host->entry) & PTE_PFN_MASK) >> PAGE_SHIFT;
+	u64 readable = spte_template(f, run, pfn, false);
+	u64 writable = spte_template(f, run, pfn, true);
+	u64 entry, old, spte;
+	int i;
+
+	for (i = 0; i < run->nr; i++) {
+		old = READ_ONCE(run->sptep[i]);
+		if (old) {
+			if (!spte_is_readable(old, PG_LEVEL_4K))
+				break;
+			continue;
+		}
+
+		entry = READ_ONCE(host->entry[i]);
+		if (!host_entry_is_usable(entry, PG_LEVEL_4K))
+			break;
+
+		spte = entry & _PAGE_RW ? writable : readable;
+		spte |= entry & PTE_PFN_MASK;
+		if (cmpxchg64(&run->sptep[i], 0, spte))
+			break;
+
+		++*filled;
+	}
+	return i;
+}
+
+/*
+ * Fills entries of any level, each as it has to be.  A huge page counts as much
+ * as a whole table for the caller's latency.
+ */
+static int fill_each(const struct fill *f, const struct host_entries *host,
+		     const struct spte_run *run, int *filled)
+{
+	u64 step = KVM_PAGES_PER_HPAGE(run->level);
+	int i, nr = min(run->nr, SLOW_ENTRIES);
+	bool writable;
+	kvm_pfn_t pfn;
+	u64 old;
+
+	for (i = 0; i < nr; i++) {
+		gfn_t gfn = run->gfn + i * step;
+
+		if (i && run->level > PG_LEVEL_4K &&
+		    (need_resched() || signal_pending(current) ||
+		     kvm_mmu_max_mapping_level(f->vcpu->kvm, f->slot, gfn,
+					       KVM_MAX_HUGEPAGE_LEVEL) != run->level))
+			break;
+
+		old = READ_ONCE(run->sptep[i]);
+		if (old) {
+			if (!spte_is_readable(old, run->level))
+				break;
+			continue;
+		}
+
+		if (!read_host_entry(host, run->hva + (i * step << PAGE_SHIFT),
+				     &pfn, &writable) ||
+		    cmpxchg64(&run->sptep[i], 0,
+			      new_spte(f, run, gfn, pfn, writable)))
+			break;
+
+		++*filled;
+	}
+	return i;
+}
+
+static void account_filled(struct kvm_vcpu *vcpu, int level, int filled)
+{
+	if (!filled)
+		return;
+
+	kvm_update_page_stats(vcpu->kvm, level, filled);
+	vcpu->stat.pf_fixed += filled;
+}
+
+/* Returns how many entries of the run are mapped now, from the first on. */
+static int fill_run(const struct fill *f, struct host_entries *host,
+		    const struct spte_run *run)
+{
+	bool alike = run->level == PG_LEVEL_4K && host->level == PG_LEVEL_4K &&
+		     !run_may_be_shadowed(f->vcpu->kvm, run);
+	int level = host->level;
+	unsigned long flags;
+	int filled = 0, n = 0;
+
+	host->hva = run->hva;
+
+	local_irq_save(flags);
+	if (find_host_entry(f->vcpu->kvm->mm, host) && host->level == level)
+		n = alike ? fill_alike(f, host, run, &filled) :
+			    fill_each(f, host, run, &filled);
+	local_irq_restore(flags);
+
+	account_filled(f->vcpu, run->level, filled);
+	return n;
+}
+
+static u64 fill_locked(struct fill *f)
+{
+	struct kvm_vcpu *vcpu = f->vcpu;
+	struct host_entries host;
+	struct spte_run run;
+
+	mmap_assert_locked(vcpu->kvm->mm);
+	lockdep_assert_held_read(&vcpu->kvm->mmu_lock);
+
+	if (to_shadow_page(vcpu->arch.mmu->root.hpa)->role.invalid)
+		return 0;
+
+	if (!look_at_host(f, &host))
+		return 0;
+
+	init_run(f, &host, mapping_level(f, &host), &run);
+	if (run_is_being_invalidated(vcpu->kvm, &run))
+		return 0;
+
+	run.sptep = kvm_tdp_mmu_get_sptep(vcpu, run.gfn, run.level);
+	if (!run.sptep)
+		return 0;
+
+	return pages_in(f->gfn, f->end - f->gfn, run.level,
+			fill_run(f, &host, &run));
+}
+
+/*
+ * Whether what the VMA's entries say is all that GUP would ask.  Memory that is
+ * not refcounted, or is not RAM, need not be marked as special in an entry for
+ * a huge page; and secret memory is known by its file, that is by any page.
+ */
+static bool vma_is_ordinary(struct fill *f, struct vm_area_struct *vma)
+{
+	struct page *page;
+
+	if (!vma || (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)))
+		return false;
+
+	f->may_populate = !userfaultfd_armed(vma);
+
+	if (vma_is_anonymous(vma) || is_vm_hugetlb_page(vma))
+		return true;
+
+	f->host_is_absent = !get_user_page_fast_only(f->hva, 0, &page);
+	if (f->host_is_absent)
+		return false;
+
+	put_page(page);
+	return true;
+}
+
+static u64 fill(struct fill *f)
+{
+	struct kvm *kvm = f->vcpu->kvm;
+	struct vm_area_struct *vma;
+	u64 n = 0;
+
+	mmap_read_lock(kvm->mm);
+	vma = vma_lookup(kvm->mm, f->hva);
+	if (vma_is_ordinary(f, vma)) {
+		f->end = min(f->end, f->gfn + ((vma->vm_end - f->hva) >> PAGE_SHIFT));
+
+		read_lock(&kvm->mmu_lock);
+		rcu_read_lock();
+		n = fill_locked(f);
+		rcu_read_unlock();
+		read_unlock(&kvm->mmu_lock);
+	}
+	mmap_read_unlock(kvm->mm);
+
+	return n;
+}
+
+/*
+ * Populates host memory, as far as one table of the host's goes, as a read does
+ * it.  What cannot be populated is left for the fault path to report.
+ */
+static void populate(const struct fill *f)
+{
+	unsigned long left = PTRS_PER_PTE - pte_index(f->hva);
+
+	get_user_pages_unlocked(f->hva, min_t(u64, left, f->end - f->gfn), NULL, 0);
+}
+
+/*
+ * With a tracepoint on that the fault path has for each page, and where memory
+ * types depend on the guest's MTRRs, each page is the fault path's.
+ */
+static bool fill_is_possible(struct kvm *kvm)
+{
+	return !(shadow_memtype_mask && kvm_arch_has_noncoherent_dma(kvm)) &&
+	       !trace_kvm_mmu_spte_requested_enabled() &&
+	       !trace_kvm_mmu_set_spte_enabled() &&
+	       !trace_kvm_tdp_mmu_spte_changed_enabled();
+}
+
+long kvm_tdp_mmu_fill(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
+		      gfn_t gfn, u64 npages)
+{
+	struct fill f = {
+		.vcpu = vcpu,
+		.slot = slot,
+		.gfn = gfn,
+		.end = gfn + npages,
+		.hva = __gfn_to_hva_memslot(slot, gfn),
+	};
+	u64 n;
+	int r;
+
+	lockdep_assert(srcu_read_lock_held(&vcpu->kvm->srcu));
+
+	if (!fill_is_possible(vcpu->kvm))
+		return 0;
+
+	r = mmu_topup_memory_caches(vcpu, false);
+	if (r)
+		return r;
+
+	n = fill(&f);
+	if (!n && f.host_is_absent && f.may_populate) {
+		populate(&f);
+		n = fill(&f);
+	}
+	return n;
+}
