@@ -32,6 +32,7 @@
 #include "mmutrace.h"
 #include "spte.h"
 #include "tdp_fill.h"
+#include "tdp_iter.h"
 #include "tdp_mmu.h"
 
 #include <trace/events/kvm.h>
@@ -42,9 +43,6 @@
 #define HOST_READABLE	(_PAGE_PRESENT | _PAGE_USER)
 #define HOST_WRITABLE	(HOST_READABLE | _PAGE_RW)
 #define HOST_ZERO_PAGE	(HOST_READABLE | _PAGE_SPECIAL)
-
-/* Entries at a time where each SPTE is made on its own, interrupts being off. */
-#define SLOW_ENTRIES	64
 
 struct fill {
 	struct kvm_vcpu *vcpu;
@@ -57,10 +55,9 @@ struct fill {
 	bool may_populate;	/* ...and a read would populate it at once */
 };
 
-/* Entries of the host from @hva on, in one of its tables. */
-struct host_entries {
-	unsigned long hva;
-	u64 *entry;
+/* What the host has at an hva. */
+struct host_leaf {
+	u64 entry;
 	int level;
 };
 
@@ -68,6 +65,7 @@ struct host_entries {
 struct spte_run {
 	gfn_t gfn;
 	unsigned long hva;
+	struct kvm_mmu_page *sp;
 	u64 *sptep;
 	int level;
 	int nr;
@@ -118,49 +116,45 @@ u64 kvm_tdp_mmu_mapped(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages)
 	return pages_in(gfn, npages, level, i);
 }
 
-/* Finds the host's entry for host->hva; returns false if there is no table. */
-static bool find_host_entry(struct mm_struct *mm, struct host_entries *host)
+/* Returns the host's entry for @hva, and its level; NULL if there is no table. */
+static u64 *find_host_entry(struct mm_struct *mm, unsigned long hva, int *level)
 {
-	unsigned long hva = host->hva;
-	pgd_t pgd;
-	p4d_t p4d;
 	pud_t *pudp, pud;
 	pmd_t *pmdp, pmd;
+	pgd_t pgd;
+	p4d_t p4d;
 
 	lockdep_assert_irqs_disabled();
 
 	/* Each is read once: it may become a huge page or a table meanwhile. */
 	pgd = READ_ONCE(*pgd_offset(mm, hva));
 	if (pgd_none(pgd))
-		return false;
+		return NULL;
 
 	p4d = READ_ONCE(*p4d_offset_lockless(NULL, pgd, hva));
 	if (!p4d_present(p4d))
-		return false;
+		return NULL;
 
 	pudp = pud_offset_lockless(NULL, p4d, hva);
 	pud = READ_ONCE(*pudp);
 	if (!pud_present(pud))
-		return false;
+		return NULL;
 
-	host->entry = (u64 *)pudp;
-	host->level = PG_LEVEL_1G;
+	*level = PG_LEVEL_1G;
 	if (pud_large(pud))
-		return true;
+		return (u64 *)pudp;
 
 	pmdp = pmd_offset_lockless(NULL, pud, hva);
 	pmd = READ_ONCE(*pmdp);
 	if (!pmd_present(pmd))
-		return false;
+		return NULL;
 
-	host->entry = (u64 *)pmdp;
-	host->level = PG_LEVEL_2M;
+	*level = PG_LEVEL_2M;
 	if (pmd_large(pmd))
-		return true;
+		return (u64 *)pmdp;
 
-	host->entry = (u64 *)pte_offset_kernel(&pmd, hva);
-	host->level = PG_LEVEL_4K;
-	return true;
+	*level = PG_LEVEL_4K;
+	return (u64 *)pte_offset_kernel(&pmd, hva);
 }
 
 static bool host_entry_is_usable(u64 entry, int level)
@@ -177,72 +171,52 @@ static bool host_entry_is_usable(u64 entry, int level)
 	}
 }
 
-/*
- * What the host maps at @hva, in or after the page of the first entry.  Returns
- * false if KVM's fault path has to look.
- */
-static bool read_host_entry(const struct host_entries *host, unsigned long hva,
-			    kvm_pfn_t *pfn, bool *writable)
-{
-	int shift = KVM_HPAGE_SHIFT(host->level);
-	u64 entry = READ_ONCE(host->entry[(hva >> shift) - (host->hva >> shift)]);
-	unsigned long mask = KVM_HPAGE_MASK(host->level);
-
-	if (!host_entry_is_usable(entry, host->level))
-		return false;
-
-	*pfn = ((entry & PTE_PFN_MASK & mask) | (hva & ~mask)) >> PAGE_SHIFT;
-	*writable = entry & _PAGE_RW;
-	return true;
-}
-
-/*
- * Looks at the host's entry for the first page, before anything is allocated
- * for it.
- */
-static bool look_at_host(struct fill *f, struct host_entries *host)
+/* Returns false if KVM's fault path has to look. */
+static bool read_host_leaf(struct mm_struct *mm, unsigned long hva,
+			   struct host_leaf *leaf)
 {
 	unsigned long flags;
-	bool usable = false;
-	u64 entry = 0;
-
-	host->hva = f->hva;
+	u64 *entryp;
 
 	local_irq_save(flags);
-	if (find_host_entry(f->vcpu->kvm->mm, host)) {
-		entry = READ_ONCE(*host->entry);
-		usable = host_entry_is_usable(entry, host->level);
-	}
+	entryp = find_host_entry(mm, hva, &leaf->level);
+	leaf->entry = entryp ? READ_ONCE(*entryp) : 0;
 	local_irq_restore(flags);
 
-	f->host_is_absent = !(entry & _PAGE_PRESENT);
-	return usable;
+	return host_entry_is_usable(leaf->entry, leaf->level);
 }
 
-/* The level that a read fault would map the first page at. */
-static int mapping_level(const struct fill *f, const struct host_entries *host)
+/* The page at @hva, which lies in @leaf. */
+static kvm_pfn_t host_pfn(const struct host_leaf *leaf, unsigned long hva)
 {
-	if (host->level == PG_LEVEL_4K || kvm_slot_dirty_track_enabled(f->slot))
+	unsigned long mask = KVM_HPAGE_MASK(leaf->level);
+
+	return ((leaf->entry & PTE_PFN_MASK & mask) | (hva & ~mask)) >> PAGE_SHIFT;
+}
+
+/* The level that a read fault would map @gfn at. */
+static int mapping_level(const struct fill *f, gfn_t gfn)
+{
+	if (kvm_slot_dirty_track_enabled(f->slot))
 		return PG_LEVEL_4K;
 
-	return kvm_mmu_max_mapping_level(f->vcpu->kvm, f->slot, f->gfn,
+	return kvm_mmu_max_mapping_level(f->vcpu->kvm, f->slot, gfn,
 					 KVM_MAX_HUGEPAGE_LEVEL);
 }
 
 /* The SPTEs to fill: as far as one table of the guest's and of the host's go. */
-static void init_run(const struct fill *f, const struct host_entries *host,
-		     int level, struct spte_run *run)
+static void init_run(const struct fill *f, const struct host_leaf *first,
+		     struct spte_run *run)
 {
-	unsigned long host_span = KVM_HPAGE_SIZE(max(host->level, level + 1));
-	unsigned long host_left;
+	int level = first->level == PG_LEVEL_4K ?
+		    PG_LEVEL_4K : mapping_level(f, f->gfn);
 
 	run->level = level;
 	run->gfn = f->gfn & -KVM_PAGES_PER_HPAGE(level);
 	run->hva = f->hva & KVM_HPAGE_MASK(level);
-
-	host_left = host_span - (run->hva & (host_span - 1));
-	run->nr = min_t(unsigned long, host_left >> KVM_HPAGE_SHIFT(level),
-			entries_for(f->gfn, f->end - f->gfn, level));
+	run->nr = entries_for(f->gfn, f->end - f->gfn, level);
+	if (level == PG_LEVEL_4K)
+		run->nr = min_t(int, run->nr, PTRS_PER_PTE - pte_index(run->hva));
 }
 
 /*
@@ -306,7 +280,7 @@ static u64 new_spte(const struct fill *f, const struct spte_run *run, gfn_t gfn,
 	if (f->slot->flags & KVM_MEM_READONLY)
 		writable = false;
 
-	make_spte(f->vcpu, sptep_to_sp(run->sptep), f->slot, ACC_ALL, gfn, pfn,
+	make_spte(f->vcpu, run->sp, f->slot, ACC_ALL, gfn, pfn,
 		  0, true, true, writable, &spte);
 	return spte;
 }
@@ -320,73 +294,114 @@ static u64 spte_template(const struct fill *f, const struct spte_run *run,
 
 /*
  * Fills 4K entries from the host's 4K entries where all SPTEs are alike.
- * Returns how many entries are behind, and adds to @filled how many of them
- * were not mapped before.
+ * Returns how many entries are mapped now, from the first on, and in @filled how
+ * many of them were not before.  A new table is nobody else's.
  */
-static int fill_alike(const struct fill *f, const struct host_entries *host,
-		      const struct spte_run *run, int *filled)
+static __always_inline int fill_alike(const struct spte_run *run,
+				      const u64 *entryp, u64 readable,
+				      u64 writable, bool is_new, int *filled)
 {
-	kvm_pfn_t pfn = (READ_ONCE(*host->entry) & PTE_PFN_MASK) >> PAGE_SHIFT;
-	u64 readable = spte_template(f, run, pfn, false);
-	u64 writable = spte_template(f, run, pfn, true);
+	u64 *sptep = run->sptep;
+	int i, nr = run->nr;
 	u64 entry, old, spte;
-	int i;
 
-	for (i = 0; i < run->nr; i++) {
-		old = READ_ONCE(run->sptep[i]);
+	for (i = 0; i < nr; i++) {
+		old = is_new ? 0 : READ_ONCE(sptep[i]);
 		if (old) {
 			if (!spte_is_readable(old, PG_LEVEL_4K))
 				break;
 			continue;
 		}
 
-		entry = READ_ONCE(host->entry[i]);
-		if (!host_entry_is_usable(entry, PG_LEVEL_4K))
+		entry = READ_ONCE(entryp[i]);
+		if ((entry & HOST_ATTRS) == HOST_WRITABLE)
+			spte = writable;
+		else if (host_entry_is_usable(entry, PG_LEVEL_4K))
+			spte = readable;
+		else
 			break;
 
-		spte = entry & _PAGE_RW ? writable : readable;
 		spte |= entry & PTE_PFN_MASK;
-		if (cmpxchg64(&run->sptep[i], 0, spte))
+		if (is_new)
+			sptep[i] = spte;
+		else if (try_cmpxchg64(&sptep[i], &old, spte))
+			++*filled;
+		else
 			break;
-
-		++*filled;
 	}
+
+	if (is_new)
+		*filled = i;
 	return i;
 }
 
+/* Out of line, so that each loop has the registers to itself. */
+static noinline int fill_new_table(const struct spte_run *run, const u64 *entryp,
+				   u64 readable, u64 writable, int *filled)
+{
+	return fill_alike(run, entryp, readable, writable, true, filled);
+}
+
+static noinline int fill_table(const struct spte_run *run, const u64 *entryp,
+			       u64 readable, u64 writable, int *filled)
+{
+	return fill_alike(run, entryp, readable, writable, false, filled);
+}
+
+static int fill_by_template(const struct fill *f, const struct host_leaf *first,
+			    const struct spte_run *run, bool is_new, int *filled)
+{
+	kvm_pfn_t pfn = host_pfn(first, run->hva);
+	u64 readable = spte_template(f, run, pfn, false);
+	u64 writable = spte_template(f, run, pfn, true);
+	int level, n = 0;
+	unsigned long flags;
+	u64 *entryp;
+
+	local_irq_save(flags);
+	entryp = find_host_entry(f->vcpu->kvm->mm, run->hva, &level);
+	if (entryp && level == PG_LEVEL_4K)
+		n = is_new ?
+		    fill_new_table(run, entryp, readable, writable, filled) :
+		    fill_table(run, entryp, readable, writable, filled);
+	local_irq_restore(flags);
+
+	return n;
+}
+
 /*
- * Fills entries of any level, each as it has to be.  A huge page counts as much
- * as a whole table for the caller's latency.
+ * As above, for entries of any level, each as it has to be.  A huge page counts
+ * as much as a whole table for the caller's latency.
  */
-static int fill_each(const struct fill *f, const struct host_entries *host,
-		     const struct spte_run *run, int *filled)
+static int fill_each(const struct fill *f, const struct spte_run *run, int *filled)
 {
 	u64 step = KVM_PAGES_PER_HPAGE(run->level);
-	int i, nr = min(run->nr, SLOW_ENTRIES);
-	bool writable;
-	kvm_pfn_t pfn;
-	u64 old;
+	struct host_leaf leaf;
+	int i;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < run->nr; i++) {
+		unsigned long hva = run->hva + (i * step << PAGE_SHIFT);
 		gfn_t gfn = run->gfn + i * step;
+		u64 spte, old = READ_ONCE(run->sptep[i]);
 
 		if (i && run->level > PG_LEVEL_4K &&
 		    (need_resched() || signal_pending(current) ||
-		     kvm_mmu_max_mapping_level(f->vcpu->kvm, f->slot, gfn,
-					       KVM_MAX_HUGEPAGE_LEVEL) != run->level))
+		     mapping_level(f, gfn) != run->level))
 			break;
 
-		old = READ_ONCE(run->sptep[i]);
 		if (old) {
 			if (!spte_is_readable(old, run->level))
 				break;
 			continue;
 		}
 
-		if (!read_host_entry(host, run->hva + (i * step << PAGE_SHIFT),
-				     &pfn, &writable) ||
-		    cmpxchg64(&run->sptep[i], 0,
-			      new_spte(f, run, gfn, pfn, writable)))
+		if (!read_host_leaf(f->vcpu->kvm->mm, hva, &leaf) ||
+		    leaf.level < run->level)
+			break;
+
+		spte = new_spte(f, run, gfn, host_pfn(&leaf, hva),
+				leaf.entry & _PAGE_RW);
+		if (!try_cmpxchg64(&run->sptep[i], &old, spte))
 			break;
 
 		++*filled;
@@ -394,41 +409,46 @@ static int fill_each(const struct fill *f, const struct host_entries *host,
 	return i;
 }
 
-static void account_filled(struct kvm_vcpu *vcpu, int level, int filled)
+static bool run_is_alike(struct kvm *kvm, const struct host_leaf *first,
+			 const struct spte_run *run)
 {
-	if (!filled)
-		return;
-
-	kvm_update_page_stats(vcpu->kvm, level, filled);
-	vcpu->stat.pf_fixed += filled;
+	return run->level == PG_LEVEL_4K && first->level == PG_LEVEL_4K &&
+	       !run_may_be_shadowed(kvm, run);
 }
 
 /* Returns how many entries of the run are mapped now, from the first on. */
-static int fill_run(const struct fill *f, struct host_entries *host,
-		    const struct spte_run *run)
+static int fill_run(const struct fill *f, const struct host_leaf *first,
+		    struct spte_run *run)
 {
-	bool alike = run->level == PG_LEVEL_4K && host->level == PG_LEVEL_4K &&
-		     !run_may_be_shadowed(f->vcpu->kvm, run);
-	int level = host->level;
-	unsigned long flags;
-	int filled = 0, n = 0;
+	struct kvm_vcpu *vcpu = f->vcpu;
+	struct tdp_iter iter;
+	int n, filled = 0;
+	bool is_new;
 
-	host->hva = run->hva;
+	run->sp = kvm_tdp_mmu_get_table(vcpu, &iter, run->gfn, run->level);
+	if (!run->sp)
+		return 0;
 
-	local_irq_save(flags);
-	if (find_host_entry(f->vcpu->kvm->mm, host) && host->level == level)
-		n = alike ? fill_alike(f, host, run, &filled) :
-			    fill_each(f, host, run, &filled);
-	local_irq_restore(flags);
+	is_new = iter.level > run->level;
+	run->sptep = &run->sp->spt[SPTE_INDEX(gfn_to_gpa(run->gfn), run->level)];
 
-	account_filled(f->vcpu, run->level, filled);
+	if (run_is_alike(vcpu->kvm, first, run))
+		n = fill_by_template(f, first, run, is_new, &filled);
+	else
+		n = fill_each(f, run, &filled);
+
+	if (is_new && !kvm_tdp_mmu_link_table(vcpu, &iter, run->sp))
+		return 0;
+
+	kvm_update_page_stats(vcpu->kvm, run->level, filled);
+	vcpu->stat.pf_fixed += filled;
 	return n;
 }
 
 static u64 fill_locked(struct fill *f)
 {
 	struct kvm_vcpu *vcpu = f->vcpu;
-	struct host_entries host;
+	struct host_leaf first;
 	struct spte_run run;
 
 	mmap_assert_locked(vcpu->kvm->mm);
@@ -437,19 +457,18 @@ static u64 fill_locked(struct fill *f)
 	if (to_shadow_page(vcpu->arch.mmu->root.hpa)->role.invalid)
 		return 0;
 
-	if (!look_at_host(f, &host))
+	/* Before anything is allocated for it. */
+	if (!read_host_leaf(vcpu->kvm->mm, f->hva, &first)) {
+		f->host_is_absent = !(first.entry & _PAGE_PRESENT);
 		return 0;
+	}
 
-	init_run(f, &host, mapping_level(f, &host), &run);
+	init_run(f, &first, &run);
 	if (run_is_being_invalidated(vcpu->kvm, &run))
 		return 0;
 
-	run.sptep = kvm_tdp_mmu_get_sptep(vcpu, run.gfn, run.level);
-	if (!run.sptep)
-		return 0;
-
 	return pages_in(f->gfn, f->end - f->gfn, run.level,
-			fill_run(f, &host, &run));
+			fill_run(f, &first, &run));
 }
 
 /*
@@ -461,7 +480,8 @@ static bool vma_is_ordinary(struct fill *f, struct vm_area_struct *vma)
 {
 	struct page *page;
 
-	if (!vma || (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)))
+	if (!vma || !(vma->vm_flags & VM_READ) ||
+	    (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)))
 		return false;
 
 	f->may_populate = !userfaultfd_armed(vma);
