@@ -2,7 +2,7 @@
 /*
  * Fills a page table of the TDP MMU from the host's page table in one go.
  *
- * No reference to a host page is taken.  The host's entries are read, without
+ * No reference to a host page is held.  The host's entries are read, without
  * its locks, between the same mmu_lock and unlock as the SPTEs are written, and
  * while no invalidation of the range is in progress.  The primary MMU cannot
  * take a page away, or write access to it, before an invalidation has begun,
@@ -14,7 +14,8 @@
  * mmap_lock, which also keeps a huge page from being collapsed, and interrupts
  * are off, so that a table that was unlinked all the same is not yet freed.
  *
- * What an entry does not tell is a matter of the VMA: see vma_is_ordinary().
+ * What an entry does not tell is a matter of the VMA: see vma_is_ordinary() and
+ * memory_is_secret().
  *
  * Lock order: vcpu->mutex, kvm->srcu, mmap_lock (read), mmu_lock (read), RCU,
  * then tdp_mmu_pages_lock, or interrupts off.
@@ -44,15 +45,19 @@
 #define HOST_WRITABLE	(HOST_READABLE | _PAGE_RW)
 #define HOST_ZERO_PAGE	(HOST_READABLE | _PAGE_SPECIAL)
 
+/* SPTEs at a time that are made one by one, for the sake of mmu_lock's waiters. */
+#define MAX_FILL_EACH	64
+
+/* Host pages populated at a time, between two looks for signals. */
+#define MAX_POPULATE	32
+
 struct fill {
 	struct kvm_vcpu *vcpu;
 	const struct kvm_memory_slot *slot;
 	gfn_t gfn;		/* the first page to map, and... */
 	gfn_t end;		/* ...the end; huge pages may lie across both */
 	unsigned long hva;	/* of @gfn */
-
-	bool host_is_absent;	/* the host maps nothing at @hva... */
-	bool may_populate;	/* ...and a read would populate it at once */
+	bool may_populate;	/* a read would not wait for userfaultfd */
 };
 
 /* What the host has at an hva. */
@@ -97,23 +102,38 @@ static u64 pages_in(gfn_t gfn, u64 npages, int level, int nr)
 	return nr ? min(nr * size - (gfn & (size - 1)), npages) : 0;
 }
 
+/* How many of @nr SPTEs are readable, up to the first that is not. */
+static int count_readable(const u64 *sptep, int nr, int level)
+{
+	/* All that spte_is_readable() looks at. */
+	u64 bits = SPTE_MMU_PRESENT_MASK | SPTE_TDP_AD_MASK | PT_PAGE_SIZE_MASK |
+		   shadow_acc_track_mask;
+	u64 first = READ_ONCE(*sptep), spte;
+	int i;
+
+	if (!spte_is_readable(first, level))
+		return 0;
+
+	for (i = 1; i < nr; i++) {
+		spte = READ_ONCE(sptep[i]);
+		if (((spte ^ first) & bits) && !spte_is_readable(spte, level))
+			break;
+	}
+	return i;
+}
+
 u64 kvm_tdp_mmu_mapped(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages)
 {
 	u64 *sptep, spte = 0;
-	int i, nr, level;
+	int nr, level;
 
 	kvm_tdp_mmu_walk_lockless_begin();
 	sptep = kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, gfn_to_gpa(gfn), &spte);
 	level = sptep_to_sp(sptep)->role.level;
-	nr = entries_for(gfn, npages, level);
-
-	for (i = 0; i < nr; i++) {
-		if (!spte_is_readable(READ_ONCE(sptep[i]), level))
-			break;
-	}
+	nr = count_readable(sptep, entries_for(gfn, npages, level), level);
 	kvm_tdp_mmu_walk_lockless_end();
 
-	return pages_in(gfn, npages, level, i);
+	return pages_in(gfn, npages, level, nr);
 }
 
 /* Returns the host's entry for @hva, and its level; NULL if there is no table. */
@@ -220,8 +240,8 @@ static void init_run(const struct fill *f, const struct host_leaf *first,
 }
 
 /*
- * An invalidation of another part of the VM does not matter: a host entry of
- * the run cannot have been read before this one, and not be changed after it.
+ * The host's entries are read after this and before mmu_lock is dropped, so an
+ * invalidation that starts later will find the SPTEs.
  */
 static bool run_is_being_invalidated(struct kvm *kvm, const struct spte_run *run)
 {
@@ -301,9 +321,10 @@ static __always_inline int fill_alike(const struct spte_run *run,
 				      const u64 *entryp, u64 readable,
 				      u64 writable, bool is_new, int *filled)
 {
+	u64 pfn_mask = PTE_PFN_MASK;
 	u64 *sptep = run->sptep;
-	int i, nr = run->nr;
 	u64 entry, old, spte;
+	long i, nr = run->nr;
 
 	for (i = 0; i < nr; i++) {
 		old = is_new ? 0 : READ_ONCE(sptep[i]);
@@ -314,14 +335,14 @@ static __always_inline int fill_alike(const struct spte_run *run,
 		}
 
 		entry = READ_ONCE(entryp[i]);
-		if ((entry & HOST_ATTRS) == HOST_WRITABLE)
-			spte = writable;
+		spte = entry & pfn_mask;
+		if (likely((entry & HOST_ATTRS) == HOST_WRITABLE))
+			spte |= writable;
 		else if (host_entry_is_usable(entry, PG_LEVEL_4K))
-			spte = readable;
+			spte |= readable;
 		else
 			break;
 
-		spte |= entry & PTE_PFN_MASK;
 		if (is_new)
 			sptep[i] = spte;
 		else if (try_cmpxchg64(&sptep[i], &old, spte))
@@ -376,10 +397,10 @@ static int fill_by_template(const struct fill *f, const struct host_leaf *first,
 static int fill_each(const struct fill *f, const struct spte_run *run, int *filled)
 {
 	u64 step = KVM_PAGES_PER_HPAGE(run->level);
+	int i, nr = min(run->nr, MAX_FILL_EACH);
 	struct host_leaf leaf;
-	int i;
 
-	for (i = 0; i < run->nr; i++) {
+	for (i = 0; i < nr; i++) {
 		unsigned long hva = run->hva + (i * step << PAGE_SHIFT);
 		gfn_t gfn = run->gfn + i * step;
 		u64 spte, old = READ_ONCE(run->sptep[i]);
@@ -425,11 +446,10 @@ static int fill_run(const struct fill *f, const struct host_leaf *first,
 	int n, filled = 0;
 	bool is_new;
 
-	run->sp = kvm_tdp_mmu_get_table(vcpu, &iter, run->gfn, run->level);
+	run->sp = kvm_tdp_mmu_get_table(vcpu, &iter, run->gfn, run->level, &is_new);
 	if (!run->sp)
 		return 0;
 
-	is_new = iter.level > run->level;
 	run->sptep = &run->sp->spt[SPTE_INDEX(gfn_to_gpa(run->gfn), run->level)];
 
 	if (run_is_alike(vcpu->kvm, first, run))
@@ -458,10 +478,8 @@ static u64 fill_locked(struct fill *f)
 		return 0;
 
 	/* Before anything is allocated for it. */
-	if (!read_host_leaf(vcpu->kvm->mm, f->hva, &first)) {
-		f->host_is_absent = !(first.entry & _PAGE_PRESENT);
+	if (!read_host_leaf(vcpu->kvm->mm, f->hva, &first))
 		return 0;
-	}
 
 	init_run(f, &first, &run);
 	if (run_is_being_invalidated(vcpu->kvm, &run))
@@ -472,71 +490,112 @@ static u64 fill_locked(struct fill *f)
 }
 
 /*
- * Whether what the VMA's entries say is all that GUP would ask.  Memory that is
- * not refcounted, or is not RAM, need not be marked as special in an entry for
- * a huge page; and secret memory is known by its file, that is by any page.
+ * Whether the entries tell all that GUP asks of the VMA, secrecy excepted.  Where
+ * memory is not refcounted, or is not RAM, an entry for a huge page need not say
+ * that it is special.
  */
-static bool vma_is_ordinary(struct fill *f, struct vm_area_struct *vma)
+static bool vma_is_ordinary(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_READ) &&
+	       !(vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP));
+}
+
+/*
+ * Memory is secret by its file, so one page tells of the whole VMA.  What cannot
+ * be told counts as secret.
+ */
+static bool memory_may_be_secret(struct vm_area_struct *vma, unsigned long hva)
 {
 	struct page *page;
 
-	if (!vma || !(vma->vm_flags & VM_READ) ||
-	    (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP)))
+	if (vma_is_anonymous(vma) || is_vm_hugetlb_page(vma))
 		return false;
 
-	f->may_populate = !userfaultfd_armed(vma);
-
-	if (vma_is_anonymous(vma) || is_vm_hugetlb_page(vma))
+	if (!get_user_page_fast_only(hva, 0, &page))
 		return true;
 
-	f->host_is_absent = !get_user_page_fast_only(f->hva, 0, &page);
-	if (f->host_is_absent)
-		return false;
-
 	put_page(page);
-	return true;
+	return false;
 }
 
-static u64 fill(struct fill *f)
+static u64 fill_vma(struct fill *f, struct vm_area_struct *vma)
 {
 	struct kvm *kvm = f->vcpu->kvm;
-	struct vm_area_struct *vma;
-	u64 n = 0;
+	u64 n;
 
-	mmap_read_lock(kvm->mm);
-	vma = vma_lookup(kvm->mm, f->hva);
-	if (vma_is_ordinary(f, vma)) {
-		f->end = min(f->end, f->gfn + ((vma->vm_end - f->hva) >> PAGE_SHIFT));
+	f->end = min(f->end, f->gfn + ((vma->vm_end - f->hva) >> PAGE_SHIFT));
+	f->may_populate = !userfaultfd_armed(vma);
 
-		read_lock(&kvm->mmu_lock);
-		rcu_read_lock();
-		n = fill_locked(f);
-		rcu_read_unlock();
-		read_unlock(&kvm->mmu_lock);
-	}
-	mmap_read_unlock(kvm->mm);
+	if (memory_may_be_secret(vma, f->hva))
+		return 0;
+
+	read_lock(&kvm->mmu_lock);
+	rcu_read_lock();
+	n = fill_locked(f);
+	rcu_read_unlock();
+	read_unlock(&kvm->mmu_lock);
 
 	return n;
 }
 
-/*
- * Populates host memory, as far as one table of the host's goes, as a read does
- * it.  What cannot be populated is left for the fault path to report.
- */
-static void populate(const struct fill *f)
+static u64 fill(struct fill *f)
 {
-	unsigned long left = PTRS_PER_PTE - pte_index(f->hva);
+	struct mm_struct *mm = f->vcpu->kvm->mm;
+	struct vm_area_struct *vma;
+	u64 n = 0;
 
-	get_user_pages_unlocked(f->hva, min_t(u64, left, f->end - f->gfn), NULL, 0);
+	if (mmap_read_lock_killable(mm))
+		return 0;
+
+	vma = vma_lookup(mm, f->hva);
+	if (vma && vma_is_ordinary(vma))
+		n = fill_vma(f, vma);
+	mmap_read_unlock(mm);
+
+	return n;
+}
+
+/* A hint, as nothing keeps it true. */
+static bool host_is_absent(const struct fill *f)
+{
+	struct host_leaf leaf;
+
+	read_host_leaf(f->vcpu->kvm->mm, f->hva, &leaf);
+	return !(leaf.entry & _PAGE_PRESENT);
 }
 
 /*
- * With a tracepoint on that the fault path has for each page, and where memory
- * types depend on the guest's MTRRs, each page is the fault path's.
+ * Populates host memory as a read does it, as far as the VMA and one table of
+ * the host's go, unless there is something else to do.  What cannot be populated
+ * is left for the fault path to report.
+ */
+static void populate(const struct fill *f)
+{
+	unsigned long left = min_t(u64, PTRS_PER_PTE - pte_index(f->hva),
+				   f->end - f->gfn);
+	unsigned long hva = f->hva;
+	long n;
+
+	do {
+		n = get_user_pages_unlocked(hva, min_t(u64, left, MAX_POPULATE),
+					    NULL, 0);
+		if (n <= 0)
+			break;
+
+		hva += n << PAGE_SHIFT;
+		left -= n;
+	} while (left && !signal_pending(current) && !need_resched());
+}
+
+/*
+ * Each page is the fault path's while a tracepoint is on that it has for each
+ * page, where memory types depend on the guest's MTRRs, and if this thread may
+ * not access its own ordinary memory, those without a protection key.
  */
 static bool fill_is_possible(struct kvm *kvm)
 {
 	return !(shadow_memtype_mask && kvm_arch_has_noncoherent_dma(kvm)) &&
+	       __pkru_allows_pkey(0, true) &&
 	       !trace_kvm_mmu_spte_requested_enabled() &&
 	       !trace_kvm_mmu_set_spte_enabled() &&
 	       !trace_kvm_tdp_mmu_spte_changed_enabled();
@@ -565,9 +624,11 @@ long kvm_tdp_mmu_fill(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 		return r;
 
 	n = fill(&f);
-	if (!n && f.host_is_absent && f.may_populate) {
+	if (!n && f.may_populate && host_is_absent(&f)) {
 		populate(&f);
 		n = fill(&f);
 	}
-	return n;
+
+	/* Another thread may have been faster to link the same table. */
+	return n ?: kvm_tdp_mmu_mapped(vcpu, gfn, npages);
 }
