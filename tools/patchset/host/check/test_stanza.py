@@ -120,6 +120,25 @@ class TestTest(Tables):
         rows, argued = self.rows("[a]\nclass = argued\nwhy = because\n")
         self.assertEqual((rows, argued[0].why), ([], "because"))
 
+    def test_skip_is_allowed_on_its_host_only(self):
+        rows, _ = self.rows("[a]\ndefault = one two\n"
+                            "skip = two no luck\n")
+        self.assertEqual([row.test.allowed_skip(row.host) for row in rows],
+                         [None, "no luck"])
+
+    def test_skips_of_two_hosts(self):
+        rows, _ = self.rows("[a]\ndefault = one\n"
+                            "skip = one no luck\n  two no will\n")
+        self.assertEqual(rows[0].test.skips,
+                         (("one", "no luck"), ("two", "no will")))
+
+    def test_skip_on_unknown_host(self):
+        self.assertRefused("[a]\ndefault = one\nskip = no luck\n",
+                           "skip on unknown host no")
+
+    def test_skip_of_nothing(self):
+        self.assertRefused("[a]\ndefault = one\nskip = one\n", "of what")
+
     def test_no_such_file(self):
         with self.assertRaises(stanza.TableError):
             stanza.load_tests("/nonexistent", {})

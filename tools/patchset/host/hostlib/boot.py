@@ -117,7 +117,8 @@ def run(host, entries, accel, interrupted, show=None):
     ended = _run_machine(host, entries, directory, ident, accel, interrupted,
                          watch)
     verdicts = verdict.judge(
-        {entry.test.name: entry.test.skip or None for entry in entries},
+        {entry.test.name: entry.test.allowed_skip(host.name)
+         for entry in entries},
         watch.tap.text, watch.console.text, ident,
         leak_scan=host.flavour == "debug", ended=ended)
     results = [Result(entry,

@@ -54,10 +54,14 @@ class Test:
     timeout: int
     memory: int
     cmdline: str
-    skip: str
+    skips: tuple
     stock: str
     needs: tuple
     why: str
+
+    def allowed_skip(self, host):
+        """A regular expression of the skips allowed on a host, or None."""
+        return dict(self.skips).get(host)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +147,22 @@ def _needs(path, section):
     return tuple(flavours)
 
 
-def _test(path, section):
+def _skips(path, section, hosts):
+    """((host, regular expression), ...)"""
+    skips = []
+    for line in section.get("skip", "").splitlines():
+        host, _, expression = line.partition(" ")
+        if host not in hosts:
+            raise TableError(f"{path}: [{section.name}]: skip on unknown host "
+                             f"{host}")
+        if not expression.strip():
+            raise TableError(f"{path}: [{section.name}]: skip on {host} of "
+                             "what?")
+        skips.append((host, expression.strip()))
+    return tuple(skips)
+
+
+def _test(path, section, hosts):
     _check_keys(path, section, TEST_KEYS)
     name = section.name
     kind = _one_of(path, name, section.get("kind", "tap"), KINDS)
@@ -154,7 +173,7 @@ def _test(path, section):
                 timeout=_number(path, name, int, section.get("timeout", "60")),
                 memory=_number(path, name, int, section.get("memory", "0")),
                 cmdline=section.get("cmdline", ""),
-                skip=section.get("skip", ""),
+                skips=_skips(path, section, hosts),
                 stock=_one_of(path, name, section.get("stock", "pass"),
                               STOCK),
                 needs=_needs(path, section), why=section.get("why", ""))
@@ -194,7 +213,7 @@ def load_tests(path, hosts):
     parser = _read(path)
     entries, argued = [], []
     for name in parser.sections():
-        test = _test(path, parser[name])
+        test = _test(path, parser[name], hosts)
         rows = _entries(path, parser[name], test, hosts)
         entries += rows
         if not rows:
