@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "pre_fault_guest.h"
 
@@ -23,18 +22,12 @@ static uint64_t nr_huge = 2;
 
 static void assert_no_fault_to_read(struct pf_vm *pf, uint64_t seed)
 {
-	uint64_t faults = vcpu_faults(pf->vcpu[0]);
-
-	pf_guest_reads(pf, 0, pf->pages, seed);
-	ASSERT_EQ(vcpu_faults(pf->vcpu[0]) - faults, 0ul);
+	pf_guest_reads_mapped(pf, 0, pf->pages, seed);
 }
 
 static void assert_no_fault_to_write(struct pf_vm *pf, uint64_t seed)
 {
-	uint64_t faults = vcpu_faults(pf->vcpu[0]);
-
-	pf_guest_writes(pf, 0, pf->pages, seed);
-	ASSERT_EQ(vcpu_faults(pf->vcpu[0]) - faults, 0ul);
+	pf_guest_writes_mapped(pf, 0, pf->pages, seed);
 }
 
 /*
@@ -51,35 +44,6 @@ static void assert_write_copies(struct pf_vm *pf, uint64_t seed)
 		    "%lu faults to copy %lu pages", faults, pf->pages);
 	assert_no_fault_to_write(pf, seed);
 	pf_host_reads(pf->mem, pf->pages, seed);
-}
-
-/* The 64 bits of @pid's pagemap for the page at @mem. */
-static uint64_t pagemap_entry(pid_t pid, void *mem)
-{
-	uint64_t entry;
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	fd = open_path_or_exit(path, O_RDONLY);
-	TEST_ASSERT(pread(fd, &entry, sizeof(entry),
-			  (uintptr_t)mem / PF_PAGE * sizeof(entry)) ==
-		    sizeof(entry), "pread of %s", path);
-	close(fd);
-	return entry;
-}
-
-#define PAGEMAP_PRESENT	BIT_ULL(63)
-#define PAGEMAP_FILE	BIT_ULL(61)
-#define PAGEMAP_PFN	GENMASK_ULL(54, 0)
-
-static uint64_t host_pfn(pid_t pid, void *mem)
-{
-	uint64_t entry = pagemap_entry(pid, mem);
-
-	TEST_ASSERT(entry & PAGEMAP_PRESENT, "no page at %p", mem);
-	TEST_ASSERT(entry & PAGEMAP_PFN, "pagemap hides the PFN");
-	return entry & PAGEMAP_PFN;
 }
 
 /* Pre-faults all; each mapping is made once, and by the size @huge or 4K. */
@@ -137,39 +101,10 @@ static void test_hugetlb(void)
 	check_writable(mem, pages, nr_huge);
 }
 
-static bool thp_is_enabled(void)
-{
-	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
-	char text[64] = "[never]";
-
-	if (!file)
-		return false;
-
-	fgets(text, sizeof(text), file);
-	fclose(file);
-	return !strstr(text, "[never]");
-}
-
-/* Populated with THPs, NULL where the host has none. */
-static void *transparent_huge(uint64_t pages)
-{
-	void *mem;
-
-	if (!thp_is_enabled())
-		return NULL;
-
-	mem = pf_mmap(pages, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	TEST_ASSERT(!madvise(mem, pages * PF_PAGE, MADV_HUGEPAGE),
-		    "MADV_HUGEPAGE");
-	TEST_ASSERT(!madvise(mem, pages * PF_PAGE, MADV_POPULATE_WRITE),
-		    "MADV_POPULATE_WRITE");
-	return mem;
-}
-
 static void test_transparent_huge(void)
 {
 	uint64_t pages = nr_huge * PF_HUGE_PAGES;
-	void *mem = transparent_huge(pages);
+	void *mem = pf_thp(pages);
 
 	if (!mem)
 		return pf_skip("no transparent huge pages");
@@ -185,11 +120,11 @@ static void test_untouched(void)
 	uint64_t i, zero;
 
 	ASSERT_EQ(*pf_word(other, 0), 0ul);
-	zero = host_pfn(getpid(), other);
+	zero = pf_host_pfn(getpid(), other);
 
 	pre_fault_all(&pf, 0);
 	for (i = 0; i < nr_pages; i++)
-		ASSERT_EQ(host_pfn(getpid(), mem + i * PF_PAGE), zero);
+		ASSERT_EQ(pf_host_pfn(getpid(), mem + i * PF_PAGE), zero);
 
 	/* Zero is what a seed of minus the page number stands for. */
 	for (i = 0; i < nr_pages; i += nr_pages / 8)
@@ -220,8 +155,8 @@ static void assert_file_mapped(void *mem, bool mapped)
 	uint64_t i;
 
 	for (i = 0; i < nr_pages; i++)
-		ASSERT_EQ(!!(pagemap_entry(getpid(), mem + i * PF_PAGE) &
-			     PAGEMAP_FILE), mapped);
+		ASSERT_EQ(!!(pf_pagemap_entry(getpid(), mem + i * PF_PAGE) &
+			     PF_PAGEMAP_FILE), mapped);
 }
 
 static void test_private_file(void)
@@ -243,24 +178,6 @@ static void test_private_file(void)
 	pf_destroy(&pf);
 }
 
-/* The guest's write to page @page is left to userspace. */
-static void assert_write_is_mmio(struct pf_vm *pf, uint64_t page)
-{
-	struct kvm_run *run = pf->vcpu[0]->run;
-	struct ucall uc;
-
-	pf_prepare(pf, 0, PF_WRITE, page, 1, SEED_GUEST);
-	vcpu_run(pf->vcpu[0]);
-	ASSERT_EQ(run->exit_reason, KVM_EXIT_MMIO);
-	ASSERT_EQ(run->mmio.phys_addr, pf_gpa(page) + PF_WORD);
-	ASSERT_EQ(run->mmio.is_write, 1);
-	ASSERT_EQ(run->mmio.len, 8);
-	ASSERT_EQ(*(uint64_t *)run->mmio.data, SEED_GUEST + page);
-
-	vcpu_run(pf->vcpu[0]);
-	ASSERT_EQ(get_ucall(pf->vcpu[0], &uc), (uint64_t)UCALL_SYNC);
-}
-
 static void test_read_only_slot(void)
 {
 	void *mem = pf_anon(nr_pages);
@@ -269,56 +186,20 @@ static void test_read_only_slot(void)
 	pf_host_writes(mem, nr_pages, SEED_HOST);
 	pre_fault_all(&pf, 0);
 	assert_no_fault_to_read(&pf, SEED_HOST);
-	assert_write_is_mmio(&pf, 0);
-	assert_write_is_mmio(&pf, nr_pages - 1);
+	pf_guest_write_exits(&pf, 0, SEED_GUEST);
+	pf_guest_write_exits(&pf, nr_pages - 1, SEED_GUEST);
 	assert_no_fault_to_read(&pf, SEED_HOST);
 	pf_host_reads(mem, nr_pages, SEED_HOST);
 	pf_destroy(&pf);
 }
 
-/* A child that shares all memory until its standard input is closed. */
-struct sharer {
-	pid_t pid;
-	int pipe;
-};
-
-static struct sharer share_by_fork(void *mem, uint64_t seed)
-{
-	struct sharer sharer;
-	int fds[2];
-	char c;
-
-	TEST_ASSERT(!pipe(fds), "pipe");
-	sharer.pid = fork();
-	TEST_ASSERT(sharer.pid >= 0, "fork");
-	sharer.pipe = fds[1];
-	if (!sharer.pid) {
-		close(fds[1]);
-		TEST_ASSERT(!read(fds[0], &c, 1), "read of the pipe");
-		pf_host_reads(mem, nr_pages, seed);
-		_exit(0);
-	}
-
-	close(fds[0]);
-	return sharer;
-}
-
-static void end_sharer(struct sharer *sharer)
-{
-	int status;
-
-	close(sharer->pipe);
-	ASSERT_EQ(waitpid(sharer->pid, &status, 0), sharer->pid);
-	ASSERT_EQ(status, 0);
-}
-
-static void assert_shared(struct sharer *sharer, void *mem, bool shared)
+static void assert_shared(struct pf_sharer *sharer, void *mem, bool shared)
 {
 	uint64_t i;
 
 	for (i = 0; i < nr_pages; i++)
-		ASSERT_EQ(host_pfn(sharer->pid, mem + i * PF_PAGE) ==
-			  host_pfn(getpid(), mem + i * PF_PAGE), shared);
+		ASSERT_EQ(pf_host_pfn(sharer->pid, mem + i * PF_PAGE) ==
+			  pf_host_pfn(getpid(), mem + i * PF_PAGE), shared);
 }
 
 /* The guest could write to all of it before the host began to share it. */
@@ -326,10 +207,10 @@ static void test_fork(void)
 {
 	void *mem = pf_anon(nr_pages);
 	struct pf_vm pf = pf_create(mem, nr_pages, 0, 1);
-	struct sharer sharer;
+	struct pf_sharer sharer;
 
 	pf_guest_writes(&pf, 0, nr_pages, SEED_OTHER);
-	sharer = share_by_fork(mem, SEED_OTHER);
+	sharer = pf_share_by_fork(mem, nr_pages, SEED_OTHER);
 	pf_settle(&pf); /* slot 0 has become shared, too */
 
 	ASSERT_EQ(pf_pre_fault(&pf, 0), 0);
@@ -338,7 +219,7 @@ static void test_fork(void)
 	assert_write_copies(&pf, SEED_GUEST);
 	assert_shared(&sharer, mem, false);
 
-	end_sharer(&sharer);
+	pf_end_sharer(&sharer);
 	pf_destroy(&pf);
 }
 
@@ -388,7 +269,7 @@ static void pre_fault_pages(struct pf_vm *pf, uint64_t first, uint64_t nr)
 static void test_part_of_huge(void)
 {
 	uint64_t pages = nr_huge * PF_HUGE_PAGES, fixed, large;
-	void *mem = transparent_huge(pages);
+	void *mem = pf_thp(pages);
 	struct pf_vm pf;
 
 	if (!mem)
@@ -454,7 +335,7 @@ static void check_nx_huge(void *mem, uint64_t pages)
 static void test_nx_huge_pages(void)
 {
 	uint64_t pages = nr_huge * PF_HUGE_PAGES;
-	void *mem = transparent_huge(pages);
+	void *mem = pf_thp(pages);
 	int old;
 
 	if (!mem)

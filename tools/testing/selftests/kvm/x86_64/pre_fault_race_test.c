@@ -7,15 +7,12 @@
  * SIGALRM ends the program if a case hangs; nothing else depends on time.
  */
 #define _GNU_SOURCE /* for program_invocation_short_name */
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "pre_fault_guest.h"
 
@@ -226,57 +223,19 @@ static void test_mprotect(void)
 /* The child's copy is the child's: what the guest writes must not be in it. */
 static void fork_child(struct pf_vm *pf, unsigned int round)
 {
-	int fds[2], status;
-	pid_t pid;
-	char c;
+	struct pf_sharer sharer;
 
 	pf_host_writes(pf->mem, pf->pages, SEED(round));
-	TEST_ASSERT(!pipe(fds), "pipe");
-	pid = fork();
-	TEST_ASSERT(pid >= 0, "fork");
-	if (!pid) {
-		close(fds[1]);
-		TEST_ASSERT(!read(fds[0], &c, 1), "read of the pipe");
-		pf_host_reads(pf->mem, pf->pages, SEED(round));
-		_exit(0);
-	}
-
-	close(fds[0]);
+	sharer = pf_share_by_fork(pf->mem, pf->pages, SEED(round));
 	pf_guest_reads(pf, 0, pf->pages, SEED(round));
 	pf_guest_writes(pf, 0, pf->pages, SEED_GUEST);
 	pf_host_reads(pf->mem, pf->pages, SEED_GUEST);
-	close(fds[1]);
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	ASSERT_EQ(status, 0);
+	pf_end_sharer(&sharer);
 }
 
 static void test_fork(void)
 {
 	race_against(fork_child);
-}
-
-/*
- * KSM
- */
-#define KSM	"/sys/kernel/mm/ksm/"
-
-static void ksm_write(const char *file, const char *text)
-{
-	int fd = open_path_or_exit(file, O_WRONLY);
-
-	TEST_ASSERT(write(fd, text, strlen(text)) == strlen(text),
-		    "write of %s", file);
-	close(fd);
-}
-
-static unsigned long ksm_pages_sharing(void)
-{
-	int fd = open_path_or_exit(KSM "pages_sharing", O_RDONLY);
-	char text[32] = "";
-
-	TEST_ASSERT(read(fd, text, sizeof(text) - 1) > 0, "read of KSM");
-	close(fd);
-	return strtoul(text, NULL, 0);
 }
 
 /* Equal pages; three rounds of four do not wait until they are merged. */
@@ -289,7 +248,7 @@ static void merge_pages(struct pf_vm *pf, unsigned int round)
 	for (i = 0; i < pf->pages; i++)
 		WRITE_ONCE(*pf_word(pf->mem, i), SEED(round));
 
-	while (round % 4 == 0 && ksm_pages_sharing() < pf->pages / 2)
+	while (round % 4 == 0 && pf_ksm_pages_sharing() < pf->pages / 2)
 		sched_yield();
 
 	/* Not the seed's page number, but the same word in all of them. */
@@ -301,14 +260,11 @@ static void merge_pages(struct pf_vm *pf, unsigned int round)
 
 static void test_ksm(void)
 {
-	if (access(KSM "run", W_OK))
+	if (!pf_ksm_start())
 		return pf_skip("no KSM");
 
-	ksm_write(KSM "sleep_millisecs", "0");
-	ksm_write(KSM "pages_to_scan", "10000");
-	ksm_write(KSM "run", "1");
 	race_against(merge_pages);
-	ksm_write(KSM "run", "2");
+	pf_ksm_stop();
 }
 
 /*
@@ -456,47 +412,6 @@ static void test_obsolete_root(void)
 	pf_destroy(&pf);
 }
 
-/*
- * A page that is missing until userfaultfd provides it.
- */
-static int watch_page(void *page)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = { .start = (uintptr_t)page, .len = PF_PAGE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
-
-	if (uffd < 0)
-		return uffd;
-
-	TEST_ASSERT(!ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API");
-	TEST_ASSERT(!ioctl(uffd, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
-	return uffd;
-}
-
-static void wait_until_missed(int uffd)
-{
-	struct uffd_msg msg;
-
-	TEST_ASSERT(read(uffd, &msg, sizeof(msg)) == sizeof(msg) &&
-		    msg.event == UFFD_EVENT_PAGEFAULT, "read of userfaultfd");
-}
-
-static void provide_page(int uffd, void *page, uint64_t word)
-{
-	static uint64_t source[PF_PAGE / sizeof(uint64_t)]
-		__aligned(PF_PAGE);
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)page, .src = (uintptr_t)source,
-		.len = PF_PAGE,
-	};
-
-	source[PF_WORD / sizeof(uint64_t)] = word;
-	TEST_ASSERT(!ioctl(uffd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
-}
-
 /* A thread that makes a single call, which waits for the missing page. */
 struct waiter {
 	pthread_t thread;
@@ -573,7 +488,7 @@ static void check_transition(struct pf_vm *pf, int uffd,
 	int r;
 
 	start_waiter(&waiter, pf, pre_fault_last_page);
-	wait_until_missed(uffd);
+	pf_wait_until_missed(uffd);
 	start_waiter(&updater, pf, update);
 
 	ASSERT_EQ(pre_fault_until_error(pf), -EAGAIN);
@@ -582,8 +497,8 @@ static void check_transition(struct pf_vm *pf, int uffd,
 	TEST_ASSERT(!waiter.done && !updater.done,
 		    "the page is missing and somebody did not wait for it");
 
-	provide_page(uffd, pf->mem + (pf->pages - 1) * PF_PAGE,
-		     SEED(0) + pf->pages - 1);
+	pf_provide_page(uffd, pf->mem + (pf->pages - 1) * PF_PAGE,
+			SEED(0) + pf->pages - 1);
 	ASSERT_EQ(end_waiter(&updater), 0);
 	r = end_waiter(&waiter);
 	TEST_ASSERT(!r || r == -EAGAIN || r == -ENOENT,
@@ -594,7 +509,7 @@ static void check_transition(struct pf_vm *pf, int uffd,
 static void run_transition(int (*update)(struct pf_vm *pf))
 {
 	struct pf_vm pf = pf_create(pf_anon(nr_pages), nr_pages, 0, 2);
-	int uffd = watch_page(pf.mem + (nr_pages - 1) * PF_PAGE);
+	int uffd = pf_watch(pf.mem + (nr_pages - 1) * PF_PAGE, 1);
 
 	if (uffd < 0) {
 		pf_destroy(&pf);
@@ -664,11 +579,11 @@ static int end_child(pid_t pid)
 static void wait_for_page_child(int ready)
 {
 	struct pf_vm pf = pf_create(pf_anon(nr_pages), nr_pages, 0, 2);
-	int uffd = watch_page(pf.mem + (nr_pages - 1) * PF_PAGE);
+	int uffd = pf_watch(pf.mem + (nr_pages - 1) * PF_PAGE, 1);
 	struct waiter waiter = {};
 
 	start_waiter(&waiter, &pf, pre_fault_last_page);
-	wait_until_missed(uffd);
+	pf_wait_until_missed(uffd);
 	say_ready(ready);
 	end_waiter(&waiter);
 	_exit(1);

@@ -6,18 +6,12 @@
 #ifndef SELFTEST_KVM_PRE_FAULT_GUEST_H
 #define SELFTEST_KVM_PRE_FAULT_GUEST_H
 
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/mman.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "pre_fault.h"
+#include "pre_fault_mem.h"
 #include "processor.h"
-
-#define PF_PAGE		4096ul
-#define PF_HUGE		(2ul << 20)
-#define PF_HUGE_PAGES	(PF_HUGE / PF_PAGE)
 
 /* The test memory: where it is, and the slot that it is in. */
 #define PF_SLOT		1
@@ -26,13 +20,6 @@
 
 /* Pages of slot 0 beyond what the library reckons with: guest page tables. */
 #define PF_EXTRA_PAGES	512
-
-/*
- * Where in a page the word is that the guest reads and writes, and its code.
- * The word comes first: Bochs logs the address of a write, not of its page.
- */
-#define PF_WORD		0
-#define PF_CODE		8
 
 #define PF_MAX_VCPUS	2
 
@@ -64,11 +51,6 @@ struct pf_vm {
 static inline uint64_t pf_gpa(uint64_t page)
 {
 	return PF_GPA + page * PF_PAGE;
-}
-
-static inline uint64_t *pf_word(void *mem, uint64_t page)
-{
-	return mem + page * PF_PAGE + PF_WORD;
 }
 
 /*
@@ -152,24 +134,42 @@ static inline void pf_guest_writes(struct pf_vm *pf, uint64_t first,
 	pf_run(pf, 0, PF_WRITE, first, nr, seed);
 }
 
-static inline void pf_host_writes(void *mem, uint64_t nr, uint64_t seed)
+/* As above, where all that is read or written is mapped for that. */
+static inline void pf_guest_reads_mapped(struct pf_vm *pf, uint64_t first,
+					 uint64_t nr, uint64_t seed)
 {
-	uint64_t i;
+	uint64_t faults = vcpu_faults(pf->vcpu[0]);
 
-	for (i = 0; i < nr; i++)
-		WRITE_ONCE(*pf_word(mem, i), seed + i);
+	pf_guest_reads(pf, first, nr, seed);
+	ASSERT_EQ(vcpu_faults(pf->vcpu[0]) - faults, 0ul);
 }
 
-static inline void pf_host_reads(void *mem, uint64_t nr, uint64_t seed)
+static inline void pf_guest_writes_mapped(struct pf_vm *pf, uint64_t first,
+					  uint64_t nr, uint64_t seed)
 {
-	uint64_t i, word;
+	uint64_t faults = vcpu_faults(pf->vcpu[0]);
 
-	for (i = 0; i < nr; i++) {
-		word = READ_ONCE(*pf_word(mem, i));
-		TEST_ASSERT(word == seed + i,
-			    "page %lu of the host holds 0x%lx, not 0x%lx",
-			    i, word, seed + i);
-	}
+	pf_guest_writes(pf, first, nr, seed);
+	ASSERT_EQ(vcpu_faults(pf->vcpu[0]) - faults, 0ul);
+}
+
+/* The guest's write to page @page is left to userspace. */
+static inline void pf_guest_write_exits(struct pf_vm *pf, uint64_t page,
+					uint64_t seed)
+{
+	struct kvm_run *run = pf->vcpu[0]->run;
+	struct ucall uc;
+
+	pf_prepare(pf, 0, PF_WRITE, page, 1, seed);
+	vcpu_run(pf->vcpu[0]);
+	ASSERT_EQ(run->exit_reason, KVM_EXIT_MMIO);
+	ASSERT_EQ(run->mmio.phys_addr, pf_gpa(page) + PF_WORD);
+	ASSERT_EQ(run->mmio.is_write, 1);
+	ASSERT_EQ(run->mmio.len, 8);
+	ASSERT_EQ(*(uint64_t *)run->mmio.data, seed + page);
+
+	vcpu_run(pf->vcpu[0]);
+	ASSERT_EQ(get_ucall(pf->vcpu[0], &uc), (uint64_t)UCALL_SYNC);
 }
 
 /* Makes, moves or (pages == 0) deletes the slot of the test memory. */
@@ -246,93 +246,12 @@ static inline struct pf_vm pf_create(void *mem, uint64_t pages, uint32_t flags,
 static inline void pf_destroy(struct pf_vm *pf)
 {
 	kvm_vm_free(pf->vm);
-	TEST_ASSERT(!munmap(pf->mem, pf->pages * PF_PAGE), "munmap");
+	pf_munmap(pf->mem, pf->pages);
 }
 
 static inline int pf_pre_fault(struct pf_vm *pf, unsigned int i)
 {
 	return pre_fault(pf->vcpu[i], PF_GPA, pf->pages * PF_PAGE);
-}
-
-/* Memory that starts at a 2M boundary, as what is mapped by 2M must. */
-static inline void *pf_mmap(uint64_t pages, int flags, int fd)
-{
-	size_t size = pages * PF_PAGE, head;
-	void *mem;
-
-	mem = mmap(NULL, size + PF_HUGE, PROT_NONE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	TEST_ASSERT(mem != MAP_FAILED, "mmap of %zu bytes", size + PF_HUGE);
-	head = -(uintptr_t)mem & (PF_HUGE - 1);
-	if (head)
-		munmap(mem, head);
-	munmap(mem + head + size, PF_HUGE - head);
-
-	return mmap(mem + head, size, PROT_READ | PROT_WRITE,
-		    flags | MAP_FIXED, fd, 0);
-}
-
-/* Private anonymous memory, never huge. */
-static inline void *pf_anon(uint64_t pages)
-{
-	void *mem = pf_mmap(pages, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	TEST_ASSERT(mem != MAP_FAILED, "mmap of anonymous memory");
-	if (thp_configured())
-		TEST_ASSERT(!madvise(mem, pages * PF_PAGE, MADV_NOHUGEPAGE),
-			    "MADV_NOHUGEPAGE");
-	return mem;
-}
-
-/* A file in memory whose pages hold @seed + page number. */
-static inline int pf_file(uint64_t pages, uint64_t seed)
-{
-	int fd = memfd_create("pre_fault", 0);
-	uint64_t i, word;
-
-	TEST_ASSERT(fd >= 0 && !ftruncate(fd, pages * PF_PAGE), "memfd");
-	for (i = 0; i < pages; i++) {
-		word = seed + i;
-		TEST_ASSERT(pwrite(fd, &word, sizeof(word),
-				   i * PF_PAGE + PF_WORD) == sizeof(word),
-			    "pwrite");
-	}
-
-	return fd;
-}
-
-/* Adds to the host's pool of huge pages, which is not made smaller again. */
-static inline void pf_add_hugetlb(uint64_t nr)
-{
-	FILE *file = fopen("/proc/sys/vm/nr_hugepages", "r+");
-	unsigned long now;
-
-	if (!file)
-		return;
-
-	if (fscanf(file, "%lu", &now) == 1) {
-		rewind(file);
-		fprintf(file, "%lu\n", now + nr);
-	}
-	fclose(file);
-}
-
-static inline void *pf_try_hugetlb(uint64_t pages)
-{
-	return pf_mmap(pages, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
-		       MAP_HUGE_2MB, -1);
-}
-
-/* Huge pages of hugetlbfs, MAP_FAILED if the host has too few. */
-static inline void *pf_hugetlb(uint64_t pages)
-{
-	void *mem = pf_try_hugetlb(pages);
-
-	if (mem != MAP_FAILED)
-		return mem;
-
-	pf_add_hugetlb(pages / PF_HUGE_PAGES);
-	return pf_try_hugetlb(pages);
 }
 
 /* Sets a boolean parameter of kvm.ko.  Returns its old value, or -1. */
