@@ -449,7 +449,7 @@ static void *pre_fault_thread(void *arg)
 	while (!stop) {
 		TEST_ASSERT(!madvise(pf->mem, pf->pages * PF_PAGE,
 				     MADV_DONTNEED), "MADV_DONTNEED");
-		ASSERT_EQ(pf_pre_fault(pf, 0), 0);
+		ASSERT_EQ(pf_pre_fault(pf, 1), 0);
 		passes++;
 	}
 
@@ -464,6 +464,23 @@ static void wait_for_passes(unsigned int nr)
 		sched_yield();
 }
 
+/* Every page in one round, or a few that are others in each. */
+static void write_and_log_all(struct pf_vm *pf, unsigned int round)
+{
+	uint64_t first = round % 4 ? round * 7 % pf->pages : 0, i;
+	uint64_t nr = min(round % 4 ? 5 : pf->pages, pf->pages - first);
+
+	pf_guest_writes(pf, first, nr, SEED_AGAIN);
+	take_log(pf);
+	ASSERT_EQ(nr_dirty(pf), nr);
+	for (i = 0; i < nr; i++)
+		TEST_ASSERT(is_dirty(first + i),
+			    "page %lu was written and not logged", first + i);
+	pf_guest_writes(pf, first, nr, SEED_HOST);
+	take_log(pf);
+	ASSERT_EQ(nr_dirty(pf), nr);
+}
+
 static void toggle_logging(struct pf_vm *pf)
 {
 	unsigned int i;
@@ -472,6 +489,7 @@ static void toggle_logging(struct pf_vm *pf)
 		set_logging(pf, true);
 		wait_for_passes(1);
 		assert_log_empty(pf);
+		write_and_log_all(pf, i);
 		set_logging(pf, false);
 		/* An odd number of yields, so as not to fall into step. */
 		sched_yield();
@@ -482,7 +500,7 @@ static void test_toggle(void)
 {
 	int fd = pf_file(nr_pages, SEED_HOST);
 	struct pf_vm pf = pf_create(pf_mmap(nr_pages, MAP_SHARED, fd), nr_pages,
-				    0, 1);
+				    0, 2);
 	pthread_t thread;
 
 	set_log_mode(&pf, LOG_PLAIN);
