@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of KVM_PRE_FAULT_MEMORY share: calls, statistics, and a table
- * of named cases that is run and reported as TAP.
+ * What the tests of KVM_PRE_FAULT_MEMORY share: calls, statistics,
+ * options, and a table of named cases that is run and reported as TAP.
  */
 #ifndef SELFTEST_KVM_PRE_FAULT_H
 #define SELFTEST_KVM_PRE_FAULT_H
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -100,42 +101,124 @@ struct pre_fault_case {
 };
 
 /* Why the case that runs cannot do its work here, NULL if it can. */
-static const char *pre_fault_skip;
+static const char *pf_skipped;
 
-static inline void run_pre_fault_case(const struct pre_fault_case *c)
+/* A case that lacks something of the host says so by this and returns. */
+static inline void pf_skip(const char *why)
 {
-	pre_fault_skip = NULL;
-	c->run();
-	if (pre_fault_skip)
-		ksft_test_result_skip("%s: %s\n", c->name, pre_fault_skip);
+	pf_skipped = why;
+}
+
+/* How a case is run, if it is not just called. */
+static void (*pf_run_by)(void (*run)(void));
+
+/* SIGALRM ends the test program if a case takes longer; 0 is for ever. */
+static uint64_t pf_case_seconds;
+
+static inline void pf_run_case(const struct pre_fault_case *c)
+{
+	pf_skipped = NULL;
+	printf("# %s\n", c->name);
+	alarm(pf_case_seconds);
+	if (pf_run_by)
+		pf_run_by(c->run);
+	else
+		c->run();
+	alarm(0);
+	if (pf_skipped)
+		ksft_test_result_skip("%s: %s\n", c->name, pf_skipped);
 	else
 		ksft_test_result_pass("%s\n", c->name);
 }
 
-/* Like run_pre_fault_cases(), also where the capability is not reported. */
-static inline int __run_pre_fault_cases(const struct pre_fault_case *cases,
-					unsigned int nr, bool possible)
+/* What follows -c: the one case to run. */
+static const char *pf_only;
+
+static inline bool pf_wanted(const struct pre_fault_case *c)
 {
-	unsigned int i;
+	return !pf_only || !strcmp(c->name, pf_only);
+}
+
+/* Like pf_run_cases(), also where the capability is not reported. */
+static inline int __pf_run_cases(const struct pre_fault_case *cases,
+				 unsigned int nr, bool possible)
+{
+	unsigned int i, wanted = 0;
 
 	/* Nothing that is printed may get lost with an assertion. */
 	setbuf(stdout, NULL);
 	ksft_print_header();
 	__TEST_REQUIRE(possible, "KVM_CAP_PRE_FAULT_MEMORY is not reported");
-	ksft_set_plan(nr);
 	for (i = 0; i < nr; i++)
-		run_pre_fault_case(&cases[i]);
+		wanted += pf_wanted(&cases[i]);
+	ksft_set_plan(wanted);
+	for (i = 0; i < nr; i++) {
+		if (pf_wanted(&cases[i]))
+			pf_run_case(&cases[i]);
+	}
 
 	ksft_finished();
 	return KSFT_FAIL;
 }
 
 /* Runs the cases in order.  A failed assertion ends the test program. */
-static inline int run_pre_fault_cases(const struct pre_fault_case *cases,
-				      unsigned int nr)
+static inline int pf_run_cases(const struct pre_fault_case *cases,
+			       unsigned int nr)
 {
-	return __run_pre_fault_cases(cases, nr,
-				     kvm_has_cap(KVM_CAP_PRE_FAULT_MEMORY));
+	return __pf_run_cases(cases, nr, kvm_has_cap(KVM_CAP_PRE_FAULT_MEMORY));
+}
+
+/* An option of a test program that takes a number. */
+struct pf_option {
+	char letter;
+	const char *what;
+	uint64_t *value;
+};
+
+static inline void pf_usage(const char *name, const struct pf_option *options,
+			    unsigned int nr)
+{
+	unsigned int i;
+
+	printf("usage: %s [-c case]", name);
+	for (i = 0; i < nr; i++)
+		printf(" [-%c %s]", options[i].letter, options[i].what);
+	printf("\n");
+	exit(KSFT_FAIL);
+}
+
+static inline bool pf_parse_option(const struct pf_option *options,
+				   unsigned int nr, int letter)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (options[i].letter == letter) {
+			*options[i].value = strtoul(optarg, NULL, 0);
+			return true;
+		}
+	}
+
+	return false;
+}
+
+/* The @options, and -c, which every test has. */
+static inline void pf_parse(int argc, char *argv[],
+			    const struct pf_option *options, unsigned int nr)
+{
+	char letters[32] = "c:";
+	unsigned int i;
+	int letter;
+
+	for (i = 0; i < nr; i++)
+		snprintf(&letters[2 + 2 * i], 3, "%c:", options[i].letter);
+
+	while ((letter = getopt(argc, argv, letters)) != -1) {
+		if (letter == 'c')
+			pf_only = optarg;
+		else if (!pf_parse_option(options, nr, letter))
+			pf_usage(argv[0], options, nr);
+	}
 }
 
 #endif /* SELFTEST_KVM_PRE_FAULT_H */

@@ -144,7 +144,7 @@ static void test_compat(void)
 	void *mem;
 
 	if (!has_compat_syscalls()) {
-		pre_fault_skip = "no 32-bit system calls";
+		pf_skip("no 32-bit system calls");
 		return;
 	}
 
@@ -253,7 +253,7 @@ static void test_tracepoint(void)
 	if (access(TRACEFS "/instances", F_OK))
 		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
 	if (access(TRACEFS "/instances", F_OK)) {
-		pre_fault_skip = "no tracefs";
+		pf_skip("no tracefs");
 		return;
 	}
 
@@ -277,5 +277,6 @@ static const struct pre_fault_case cases[] = {
 
 int main(int argc, char *argv[])
 {
-	return run_pre_fault_cases(cases, ARRAY_SIZE(cases));
+	pf_parse(argc, argv, NULL, 0);
+	return pf_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -1040,15 +1040,7 @@ static const struct pre_fault_case cases[] = {
 
 int main(int argc, char *argv[])
 {
-	const char *only = NULL;
-
-	if (argc == 3 && !strcmp(argv[1], "-c")) {
-		only = argv[2];
-	} else if (argc > 1) {
-		printf("usage: %s [-c case]\n", argv[0]);
-		return KSFT_FAIL;
-	}
-
+	pf_parse(argc, argv, NULL, 0);
 	pf_run_by = in_both_modes;
-	pf_run_cases(cases, ARRAY_SIZE(cases), only);
+	return pf_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -18,7 +18,7 @@
 
 /* Pages in a case of 4K pages, and rounds in one with threads. */
 static uint64_t nr_pages = 512;
-static unsigned int nr_rounds = 20;
+static uint64_t nr_rounds = 20;
 
 /* How the bitmap is used. */
 #define LOG_PLAIN	0	/* reading it clears it */
@@ -534,36 +534,18 @@ static const struct pre_fault_case cases[] = {
 	{ "toggle", test_toggle },
 };
 
-static void help(const char *name)
-{
-	printf("usage: %s [-c case] [-p pages] [-n rounds]\n", name);
-	exit(KSFT_FAIL);
-}
+static const struct pf_option options[] = {
+	{ 'p', "pages", &nr_pages },
+	{ 'n', "rounds", &nr_rounds },
+};
 
 int main(int argc, char *argv[])
 {
-	const char *only = NULL;
-	int opt;
-
-	while ((opt = getopt(argc, argv, "c:p:n:")) != -1) {
-		switch (opt) {
-		case 'c':
-			only = optarg;
-			break;
-		case 'p':
-			nr_pages = strtoul(optarg, NULL, 0);
-			break;
-		case 'n':
-			nr_rounds = strtoul(optarg, NULL, 0);
-			break;
-		default:
-			help(argv[0]);
-		}
-	}
+	pf_parse(argc, argv, options, ARRAY_SIZE(options));
 
 	/* The log is cleared by multiples of 64 pages. */
 	if (nr_pages < 64 || nr_pages > 4096 || nr_pages % 64)
-		help(argv[0]);
+		pf_usage(argv[0], options, ARRAY_SIZE(options));
 
-	pf_run_cases(cases, ARRAY_SIZE(cases), only);
+	return pf_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -367,7 +367,7 @@ static bool poison(void *page)
 
 	TEST_ASSERT(errno == EINVAL || errno == EPERM,
 		    "MADV_HWPOISON failed, errno %d", errno);
-	pre_fault_skip = "no MADV_HWPOISON (CONFIG_MEMORY_FAILURE, root)";
+	pf_skip("no MADV_HWPOISON (CONFIG_MEMORY_FAILURE, root)");
 	return false;
 }
 
@@ -487,7 +487,7 @@ static int uffd_open(void *mem, uint64_t size)
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 
 	if (fd < 0) {
-		pre_fault_skip = "no userfaultfd";
+		pf_skip("no userfaultfd");
 		return -1;
 	}
 	ASSERT_EQ(ioctl(fd, UFFDIO_API, &api), 0);
@@ -739,9 +739,10 @@ static bool kernel_has_ioctl(void)
 
 int main(int argc, char *argv[])
 {
+	pf_parse(argc, argv, NULL, 0);
 	if (kvm_is_tdp_enabled())
-		return run_pre_fault_cases(cases, ARRAY_SIZE(cases));
+		return pf_run_cases(cases, ARRAY_SIZE(cases));
 
-	return __run_pre_fault_cases(shadow_cases, ARRAY_SIZE(shadow_cases),
-				     kernel_has_ioctl());
+	return __pf_run_cases(shadow_cases, ARRAY_SIZE(shadow_cases),
+			      kernel_has_ioctl());
 }

@@ -488,35 +488,16 @@ static const struct pre_fault_case cases[] = {
 	{ "not_accessed", test_not_accessed },
 };
 
-static void help(const char *name)
-{
-	printf("usage: %s [-c case] [-p pages] [-u huge pages]\n", name);
-	exit(KSFT_FAIL);
-}
+static const struct pf_option options[] = {
+	{ 'p', "pages", &nr_pages },
+	{ 'u', "huge pages", &nr_huge },
+};
 
 int main(int argc, char *argv[])
 {
-	const char *only = NULL;
-	int opt;
-
-	while ((opt = getopt(argc, argv, "c:p:u:")) != -1) {
-		switch (opt) {
-		case 'c':
-			only = optarg;
-			break;
-		case 'p':
-			nr_pages = strtoul(optarg, NULL, 0);
-			break;
-		case 'u':
-			nr_huge = strtoul(optarg, NULL, 0);
-			break;
-		default:
-			help(argv[0]);
-		}
-	}
-
+	pf_parse(argc, argv, options, ARRAY_SIZE(options));
 	if (nr_pages < 8 || nr_huge < 2)
-		help(argv[0]);
+		pf_usage(argv[0], options, ARRAY_SIZE(options));
 
-	pf_run_cases(cases, ARRAY_SIZE(cases), only);
+	return pf_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -119,9 +119,10 @@ static const struct pre_fault_case cases[] = {
 	{ "each_allocation", test_each_allocation },
 };
 
-int main(void)
+int main(int argc, char *argv[])
 {
+	pf_parse(argc, argv, NULL, 0);
 	fail_nth_fd = open(FAIL_NTH, O_RDWR);
 	__TEST_REQUIRE(fail_nth_fd >= 0, "no fault injection");
-	return run_pre_fault_cases(cases, ARRAY_SIZE(cases));
+	return pf_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -121,7 +121,7 @@ static bool add_huge_slot(struct kvm_vm *vm, uint64_t size, void **mem)
 	pf_fill(*mem, size);
 	if (madvise(*mem, size, MADV_HUGEPAGE) ||
 	    madvise(*mem, size, MADV_COLLAPSE)) {
-		pre_fault_skip = "no transparent huge pages";
+		pf_skip("no transparent huge pages");
 		return false;
 	}
 
@@ -319,7 +319,7 @@ static void test_accessed(void)
 		check_accessed(vcpu, fd, pfn);
 		close(fd);
 	} else {
-		pre_fault_skip = "no page_idle (CONFIG_IDLE_PAGE_TRACKING, root)";
+		pf_skip("no page_idle (CONFIG_IDLE_PAGE_TRACKING, root)");
 	}
 
 	kvm_vm_free(vm);
@@ -406,5 +406,6 @@ static const struct pre_fault_case cases[] = {
 
 int main(int argc, char *argv[])
 {
-	return run_pre_fault_cases(cases, ARRAY_SIZE(cases));
+	pf_parse(argc, argv, NULL, 0);
+	return pf_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -20,7 +20,7 @@
 #define SEED_GUEST	0x2222000000000000ul
 
 static uint64_t nr_pages = 64;
-static unsigned int nr_rounds = 16;
+static uint64_t nr_rounds = 16;
 
 /*
  * A thread that pre-faults the test memory by vCPU 1 until it is told to stop.
@@ -666,40 +666,18 @@ static const struct pre_fault_case cases[] = {
 	{ "kill", test_kill },
 };
 
-static void help(const char *name)
-{
-	printf("usage: %s [-c case] [-p pages] [-n rounds] [-t seconds]\n",
-	       name);
-	exit(KSFT_FAIL);
-}
+static const struct pf_option options[] = {
+	{ 'p', "pages", &nr_pages },
+	{ 'n', "rounds", &nr_rounds },
+	{ 't', "seconds", &pf_case_seconds },
+};
 
 int main(int argc, char *argv[])
 {
-	const char *only = NULL;
-	int opt;
-
 	pf_case_seconds = 120;
-	while ((opt = getopt(argc, argv, "c:p:n:t:")) != -1) {
-		switch (opt) {
-		case 'c':
-			only = optarg;
-			break;
-		case 'p':
-			nr_pages = strtoul(optarg, NULL, 0);
-			break;
-		case 'n':
-			nr_rounds = strtoul(optarg, NULL, 0);
-			break;
-		case 't':
-			pf_case_seconds = strtoul(optarg, NULL, 0);
-			break;
-		default:
-			help(argv[0]);
-		}
-	}
-
+	pf_parse(argc, argv, options, ARRAY_SIZE(options));
 	if (nr_pages < 8 || nr_pages % 2 || !nr_rounds)
-		help(argv[0]);
+		pf_usage(argv[0], options, ARRAY_SIZE(options));
 
-	pf_run_cases(cases, ARRAY_SIZE(cases), only);
+	return pf_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -192,7 +192,7 @@ static void test_real_mode(void)
 	struct kvm_run *run = vcpu->run;
 
 	if (is_intel_cpu() && !vm_is_unrestricted_guest(vm)) {
-		pre_fault_skip = "real mode is emulated";
+		pf_skip("real mode is emulated");
 		kvm_vm_free(vm);
 		return;
 	}
@@ -328,7 +328,7 @@ static void test_address_spaces(void)
 	void *mem;
 
 	if (vm_check_cap(vm, KVM_CAP_MULTI_ADDRESS_SPACE) < 2) {
-		pre_fault_skip = "one address space";
+		pf_skip("one address space");
 		kvm_vm_free(vm);
 		return;
 	}
@@ -461,7 +461,7 @@ static struct kvm_vm *create_nested_vm(struct kvm_vcpu **vcpu, bool nested_pagin
 	if (vm)
 		pf_vm_setup(vm);
 	else
-		pre_fault_skip = "no such nested guest";
+		pf_skip("no such nested guest");
 	return vm;
 }
 
@@ -541,5 +541,6 @@ static const struct pre_fault_case cases[] = {
 
 int main(int argc, char *argv[])
 {
-	return run_pre_fault_cases(cases, ARRAY_SIZE(cases));
+	pf_parse(argc, argv, NULL, 0);
+	return pf_run_cases(cases, ARRAY_SIZE(cases));
 }
