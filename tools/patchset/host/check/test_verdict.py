@@ -118,6 +118,10 @@ class TapTest(Verdict):
         self.assertFails("tainted: 512", self.lines(
             GOOD, "exit=0 taint=512 ms=5"))
 
+    def test_taint_that_was_there(self):
+        self.assertPasses(self.lines(GOOD, "exit=0 taint=512 ms=5"),
+                          taint="512")
+
 
 class MachineTest(Verdict):
     def test_no_end_marker(self):

@@ -11,6 +11,8 @@ import subprocess
 ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin",
             "/usr/lib/syslinux/modules/bios/ldlinux.c32")
 CMDLINE = "console=ttyS0,115200 panic=-1 loglevel=6"
+# Instructions that make a second.
+IPS = 50_000_000
 
 MENU = """\
 default host
@@ -26,12 +28,12 @@ display_library: term
 megs: {memory}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-cpu: model={cpu}, count={cpus}, ips=50000000, ignore_bad_msrs=1
+cpu: model={cpu}, count={cpus}, ips={ips}, ignore_bad_msrs=1
 ata0-master: type=cdrom, path={directory}/boot.iso, status=inserted
 boot: cdrom
 com1: enabled=1, mode=file, dev=console.log
 com2: enabled=1, mode=file, dev=tap.log
-clock: sync=none
+clock: sync=none, time0=1704067200
 log: bochs.log
 panic: action=fatal
 error: action=ignore
@@ -69,7 +71,7 @@ def prepare(host, images, cmdline, _accel):
     """Returns (command, environment, whether it wants a terminal)."""
     _make_iso(images, cmdline)
     config = _write(images.directory, "bochsrc", CONFIG.format(
-        memory=images.memory, cpu=host.cpu, cpus=host.cpus,
+        memory=images.memory, cpu=host.cpu, cpus=host.cpus, ips=IPS,
         directory=images.directory))
     debugger = _write(images.directory, "debugger", "c\n")
     return (["bochs", "-q", "-f", config, "-rc", debugger],

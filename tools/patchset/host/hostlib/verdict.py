@@ -233,11 +233,12 @@ def _judge_one(section, allow_skip, tainted, splat, whole):
     return (SKIPPED, "allowed skip") if skipped else (PASS, "")
 
 
-def judge(tests, tap, console, run, leak_scan=False, ended=None):
+def judge(tests, tap, console, run, leak_scan=False, ended=None, taint="0"):
     """Returns {name: (PASS|FAIL|SKIPPED, reason)}.
 
     `tests` maps the name of each expected test to a regular expression of
-    the skips it is allowed, or None.
+    the skips it is allowed, or None.  `taint` is that of the kernel before
+    the first test.
     """
     channel = Channel(tap)
     extra = set(channel.sections) - set(tests)
@@ -246,7 +247,7 @@ def judge(tests, tap, console, run, leak_scan=False, ended=None):
     splat = _first_splats(console)
     whole = (machine_problem(channel, run, leak_scan, ended)
              or splat.get(None))
-    verdicts, taint = {}, "0"
+    verdicts = {}
     for name, allow_skip in tests.items():
         section = channel.sections.get(name)
         tainted, taint = _taint_problem(section, taint)
