@@ -26,6 +26,10 @@ demo: ## the main job from nothing: fetch, compose, build, boot, show
 test: ## the test suite from nothing [T=name] [HOST=name] [V=1] [FULL=1] [LIST=1]
 	@$(RUN) tools/patchset/host/run --base $(BASE)
 
+.PHONY: bench
+bench: ## measure beside mainline's ioctl and the stock kernel, with plots
+	@$(RUN) tools/patchset/host/bench
+
 .PHONY: fetch
 fetch: ## get the newest source package of the base
 	@$(PATCHSET) fetch --base $(BASE)
