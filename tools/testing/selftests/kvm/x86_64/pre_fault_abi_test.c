@@ -182,14 +182,6 @@ static void test_statistic(void)
 	kvm_vm_free(vm);
 }
 
-static void write_file(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	TEST_ASSERT(f && fputs(text, f) >= 0 && !fclose(f),
-		    "cannot write to %s, errno %d", path, errno);
-}
-
 /* Finds the next line of the trace that comes from our event. */
 static bool read_event(FILE *trace, uint64_t *gpa, uint64_t *size,
 		       uint64_t *processed, int *result)
@@ -230,12 +222,12 @@ static void trace_calls(void)
 
 	pf_add_slot(vm, PF_SLOT, PF_GPA, SLOT_SIZE);
 
-	write_file(EVENT "/enable", "1");
+	pf_write_file(EVENT "/enable", "1");
 	ASSERT_EQ(pre_fault_once(vcpu, PF_GPA, SLOT_SIZE, NULL), 0);
 	ASSERT_EQ(pre_fault_once(vcpu, PF_GPA, 2 * SLOT_SIZE, NULL), 0);
 	ASSERT_EQ(pre_fault_once(vcpu, PF_GPA + SLOT_SIZE, PAGE_SIZE, NULL),
 		  -ENOENT);
-	write_file(EVENT "/enable", "0");
+	pf_write_file(EVENT "/enable", "0");
 
 	trace = fopen(INSTANCE "/trace", "r");
 	TEST_ASSERT(trace, "cannot open the trace, errno %d", errno);
@@ -259,7 +251,7 @@ static void test_tracepoint(void)
 
 	TEST_ASSERT(!mkdir(INSTANCE, 0700) || errno == EEXIST,
 		    "cannot create " INSTANCE ", errno %d", errno);
-	write_file(INSTANCE "/trace", "");
+	pf_write_file(INSTANCE "/trace", "");
 	trace_calls();
 	rmdir(INSTANCE);
 }

@@ -24,10 +24,6 @@
 /* In the middle of the table in the middle. */
 #define MIDDLE		(TABLE + 211)
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
-
 /*
  * What a case sees is noted with the batch, and compared without.
  */

@@ -14,8 +14,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include <linux/userfaultfd.h>
-
 #include "pre_fault_vm.h"
 
 #define SLOT_SIZE	(16 * PAGE_SIZE)
@@ -241,7 +239,7 @@ static void assert_bad_address(struct kvm_vcpu *vcpu, void *addr)
 static void test_bad_argument(void)
 {
 	struct kvm_vcpu *vcpu;
-	void *mem, *page = pf_mmap(2 * PAGE_SIZE);
+	void *mem, *page = pf_anon(2);
 	struct kvm_vm *vm = create_vm(&vcpu, &mem);
 
 	munmap(page + PAGE_SIZE, PAGE_SIZE);
@@ -258,7 +256,7 @@ static void test_bad_argument(void)
 /* What has been mapped stays so, but the caller cannot be told. */
 static void test_read_only_argument(void)
 {
-	struct kvm_pre_fault_memory *range = pf_mmap(PAGE_SIZE);
+	struct kvm_pre_fault_memory *range = pf_anon(1);
 	struct kvm_vcpu *vcpu;
 	void *mem;
 	struct kvm_vm *vm = create_vm(&vcpu, &mem);
@@ -477,35 +475,6 @@ static void wait_until_blocked(struct caller *c)
 		sched_yield();
 }
 
-static int uffd_open(void *mem, uint64_t size)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { .start = (uint64_t)mem, .len = size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0) {
-		pf_skip("no userfaultfd");
-		return -1;
-	}
-	ASSERT_EQ(ioctl(fd, UFFDIO_API, &api), 0);
-	ASSERT_EQ(ioctl(fd, UFFDIO_REGISTER, &reg), 0);
-
-	return fd;
-}
-
-/* Waits for the fault on the page at @addr. */
-static void uffd_wait(int fd, void *addr)
-{
-	struct uffd_msg msg;
-
-	ASSERT_EQ(read(fd, &msg, sizeof(msg)), sizeof(msg));
-	ASSERT_EQ(msg.event, UFFD_EVENT_PAGEFAULT);
-	ASSERT_EQ(msg.arg.pagefault.address, (uint64_t)addr);
-}
-
 static void uffd_fill(int fd, void *addr, uint64_t size)
 {
 	struct uffdio_zeropage zero = {
@@ -520,10 +489,12 @@ static struct kvm_vm *create_uffd_vm(struct kvm_vcpu **vcpu, void **mem, int *fd
 {
 	struct kvm_vm *vm;
 
-	*mem = pf_mmap(SLOT_SIZE);
-	*fd = uffd_open(*mem, SLOT_SIZE);
-	if (*fd < 0)
+	*mem = pf_anon(SLOT_SIZE / PAGE_SIZE);
+	*fd = pf_watch(*mem, SLOT_SIZE / PAGE_SIZE);
+	if (*fd < 0) {
+		pf_skip("no userfaultfd");
 		return NULL;
+	}
 
 	vm = pf_vm_create(vcpu);
 	vm_set_user_memory_region(vm, PF_SLOT, 0, PF_GPA, SLOT_SIZE, *mem);
@@ -554,7 +525,7 @@ static void test_signal_before_start(void)
 
 	catch_signal(SIGUSR1);
 	start_call(&first, vcpu, PF_GPA, PAGE_SIZE);
-	uffd_wait(fd, mem);
+	ASSERT_EQ(pf_wait_until_missed(fd), mem);
 	start_call(&second, vcpu, PF_GPA + PAGE_SIZE, PAGE_SIZE);
 	wait_until_blocked(&second);
 	pthread_kill(second.thread, SIGUSR1);
@@ -590,7 +561,7 @@ static void test_signal_in_the_middle(void)
 	catch_signal(SIGUSR1);
 	uffd_fill(fd, mem, 2 * PAGE_SIZE);
 	start_call(&caller, vcpu, PF_GPA, SLOT_SIZE);
-	uffd_wait(fd, mem + 2 * PAGE_SIZE);
+	ASSERT_EQ(pf_wait_until_missed(fd), mem + 2 * PAGE_SIZE);
 	wait_until_blocked(&caller);
 	pthread_kill(caller.thread, SIGUSR1);
 	uffd_fill(fd, mem + 2 * PAGE_SIZE, SLOT_SIZE - 2 * PAGE_SIZE);

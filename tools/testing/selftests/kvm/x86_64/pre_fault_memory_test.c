@@ -358,15 +358,6 @@ static void test_nx_huge_pages(void)
 #define TRACE_INSTANCE	TRACEFS "instances/pre_fault/"
 #define TRACE_SET_SPTE	TRACE_INSTANCE "events/kvmmmu/kvm_mmu_set_spte/enable"
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open_path_or_exit(path, O_WRONLY | O_TRUNC);
-
-	TEST_ASSERT(write(fd, text, strlen(text)) == strlen(text),
-		    "write of %s", path);
-	close(fd);
-}
-
 static bool start_tracing(void)
 {
 	if (access(TRACEFS "instances", F_OK))
@@ -376,14 +367,14 @@ static bool start_tracing(void)
 
 	TEST_ASSERT(!mkdir(TRACE_INSTANCE, 0700) || errno == EEXIST,
 		    "mkdir of " TRACE_INSTANCE);
-	write_file(TRACE_INSTANCE "trace", "");
-	write_file(TRACE_SET_SPTE, "1");
+	pf_write_file(TRACE_INSTANCE "trace", "");
+	pf_write_file(TRACE_SET_SPTE, "1");
 	return true;
 }
 
 static void stop_tracing(void)
 {
-	write_file(TRACE_SET_SPTE, "0");
+	pf_write_file(TRACE_SET_SPTE, "0");
 	rmdir(TRACE_INSTANCE);
 }
 
@@ -446,7 +437,7 @@ static void check_accessed_bits(struct pf_vm *pf)
 	pf_guest_reads(pf, 0, 1, SEED_HOST);
 	ASSERT_EQ(traced_sptes().accessed, 1ul);
 
-	write_file(TRACE_INSTANCE "trace", "");
+	pf_write_file(TRACE_INSTANCE "trace", "");
 	ASSERT_EQ(pf_pre_fault(pf, 0), 0);
 	counts = traced_sptes();
 	TEST_ASSERT(counts.all, "no entry was set");

@@ -16,15 +16,6 @@
 #define DEBUGFS		"/sys/kernel/debug/"
 #define SIZE		(8 * PAGE_SIZE)
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open_path_or_exit(path, O_WRONLY);
-
-	TEST_ASSERT(write(fd, text, strlen(text)) == strlen(text),
-		    "write to %s failed, errno %d", path, errno);
-	close(fd);
-}
-
 /*
  * Kept open, or else opening it could be what fails: the count goes on after
  * the call.
@@ -52,11 +43,11 @@ static bool has_failed(void)
 /* Also allocations that may sleep, of single pages, and without a word. */
 static void setup_fault_injection(void)
 {
-	write_file(DEBUGFS "failslab/ignore-gfp-wait", "N");
-	write_file(DEBUGFS "failslab/verbose", "0");
-	write_file(DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N");
-	write_file(DEBUGFS "fail_page_alloc/min-order", "0");
-	write_file(DEBUGFS "fail_page_alloc/verbose", "0");
+	pf_write_file(DEBUGFS "failslab/ignore-gfp-wait", "N");
+	pf_write_file(DEBUGFS "failslab/verbose", "0");
+	pf_write_file(DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N");
+	pf_write_file(DEBUGFS "fail_page_alloc/min-order", "0");
+	pf_write_file(DEBUGFS "fail_page_alloc/verbose", "0");
 }
 
 /*
@@ -88,7 +79,7 @@ static bool fail_allocation(unsigned int nth, unsigned int *nr_errors)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = pf_vm_create(&vcpu);
-	void *mem = pf_mmap(SIZE);
+	void *mem = pf_anon(SIZE / PAGE_SIZE);
 	bool failed;
 
 	vm_set_user_memory_region(vm, PF_SLOT, 0, PF_GPA, SIZE, mem);

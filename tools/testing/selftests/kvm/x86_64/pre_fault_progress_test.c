@@ -10,10 +10,6 @@
 
 #include "pre_fault_vm.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
-
 #define SLOT_SIZE	(16 * PAGE_SIZE)
 #define LONG_SIZE	(16ull << 20)
 
@@ -117,7 +113,7 @@ static void test_hole(void)
  */
 static bool add_huge_slot(struct kvm_vm *vm, uint64_t size, void **mem)
 {
-	*mem = pf_mmap(size);
+	*mem = pf_anon(size / PAGE_SIZE);
 	pf_fill(*mem, size);
 	if (madvise(*mem, size, MADV_HUGEPAGE) ||
 	    madvise(*mem, size, MADV_COLLAPSE)) {
@@ -245,14 +241,7 @@ static void test_every_other_page(void)
 /* The idle bits of 64 page frames, which include the one of @mem. */
 static int open_idle_bits(void *mem, uint64_t *pfn)
 {
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-	uint64_t entry;
-
-	TEST_ASSERT(fd >= 0, "cannot open pagemap, errno %d", errno);
-	ASSERT_EQ(pread(fd, &entry, 8, (uint64_t)mem / PAGE_SIZE * 8), 8);
-	close(fd);
-
-	*pfn = entry & ((1ull << 55) - 1);
+	*pfn = pf_pagemap_entry(getpid(), mem) & PF_PAGEMAP_PFN;
 	return open("/sys/kernel/mm/page_idle/bitmap", O_RDWR);
 }
 

@@ -19,6 +19,10 @@
 #include "kvm_util.h"
 #include "test_util.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define PF_PAGE		4096ul
 #define PF_HUGE		(2ul << 20)
 #define PF_HUGE_PAGES	(PF_HUGE / PF_PAGE)
@@ -29,6 +33,15 @@
  */
 #define PF_WORD		0
 #define PF_CODE		8
+
+static inline void pf_write_file(const char *path, const char *text)
+{
+	int fd = open_path_or_exit(path, O_WRONLY | O_TRUNC);
+
+	TEST_ASSERT(write(fd, text, strlen(text)) == strlen(text),
+		    "write of %s", path);
+	close(fd);
+}
 
 static inline void pf_munmap(void *mem, uint64_t pages)
 {
@@ -248,31 +261,22 @@ static inline void pf_end_sharer(struct pf_sharer *sharer)
  */
 #define PF_KSM	"/sys/kernel/mm/ksm/"
 
-static inline void pf_ksm_write(const char *file, const char *text)
-{
-	int fd = open_path_or_exit(file, O_WRONLY);
-
-	TEST_ASSERT(write(fd, text, strlen(text)) == strlen(text),
-		    "write of %s", file);
-	close(fd);
-}
-
 /* Merges at once.  Returns false if there is no KSM. */
 static inline bool pf_ksm_start(void)
 {
 	if (access(PF_KSM "run", W_OK))
 		return false;
 
-	pf_ksm_write(PF_KSM "sleep_millisecs", "0");
-	pf_ksm_write(PF_KSM "pages_to_scan", "10000");
-	pf_ksm_write(PF_KSM "run", "1");
+	pf_write_file(PF_KSM "sleep_millisecs", "0");
+	pf_write_file(PF_KSM "pages_to_scan", "10000");
+	pf_write_file(PF_KSM "run", "1");
 	return true;
 }
 
 /* What was merged is no longer. */
 static inline void pf_ksm_stop(void)
 {
-	pf_ksm_write(PF_KSM "run", "2");
+	pf_write_file(PF_KSM "run", "2");
 }
 
 static inline unsigned long pf_ksm_pages_sharing(void)

@@ -7,9 +7,8 @@
 #ifndef SELFTEST_KVM_PRE_FAULT_VM_H
 #define SELFTEST_KVM_PRE_FAULT_VM_H
 
-#include <sys/mman.h>
-
 #include "pre_fault.h"
+#include "pre_fault_mem.h"
 #include "processor.h"
 
 /* Where the guest's identity map of test memory begins, and its length. */
@@ -49,24 +48,6 @@ static inline void pf_guest_code(void)
 	}
 }
 
-/*
- * Anonymous memory in small pages, aligned to a huge page.  It lives as long as
- * the process, which is short.
- */
-static inline void *pf_mmap(uint64_t size)
-{
-	void *mem = mmap(NULL, size + PG_SIZE_2M, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	TEST_ASSERT(mem != MAP_FAILED, "mmap() failed, errno %d", errno);
-	mem = align_ptr_up(mem, PG_SIZE_2M);
-	if (thp_configured())
-		TEST_ASSERT(!madvise(mem, size, MADV_NOHUGEPAGE),
-			    "MADV_NOHUGEPAGE failed, errno %d", errno);
-
-	return mem;
-}
-
 /* Gives each page a first word of its own, see pf_sum(). */
 static inline void pf_fill(void *mem, uint64_t size)
 {
@@ -91,7 +72,7 @@ static inline uint64_t pf_sum(void *mem, uint64_t size)
 static inline void *pf_add_slot(struct kvm_vm *vm, uint32_t slot, uint64_t gpa,
 				uint64_t size)
 {
-	void *mem = pf_mmap(size);
+	void *mem = pf_anon(size / PAGE_SIZE);
 
 	pf_fill(mem, size);
 	vm_set_user_memory_region(vm, slot, 0, gpa, size, mem);
