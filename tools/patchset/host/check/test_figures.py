@@ -122,8 +122,10 @@ class ParallelTest(unittest.TestCase):
             {"parallel.0.one_ns": str(one), "parallel.0.two_ns": str(two)}
             for one, two in pairs))
 
-    def test_median_of_pairs(self):
-        self.assertEqual(self.rounds((30, 10), (20, 10), (9, 10)).gain, 2)
+    def test_gain(self):
+        rounds = self.rounds((30, 10), (20, 10), (9, 10))
+        self.assertEqual(rounds.gain, 0.9)
+        self.assertEqual(rounds.median_gain, 2)
 
     def test_goal(self):
         self.assertTrue(figures.parallel_goal(self.rounds((18, 10))).reached)
