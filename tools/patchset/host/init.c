@@ -3,8 +3,8 @@
  * PID 1 of a test host.
  *
  * Runs the tests listed in /tests, one after the other, and writes what they
- * say to the verdict channel: the second serial port, which nothing else in
- * the machine writes to.  A line of /tests is
+ * say to the verdict channel, which nothing else in the machine writes to: the
+ * second serial port, or on powerpc, which has one only, a virtio port.  A line of /tests is
  *
  *	NAME KIND TIMEOUT PROGRAM [ARGUMENT]...
  *
@@ -41,7 +41,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __powerpc__
+#define CHANNEL		"/dev/vport0p1"
+#else
 #define CHANNEL		"/dev/ttyS1"
+#endif
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define KSFT_SKIP	4
 #define MAX_ARGS	32
@@ -104,24 +108,36 @@ static void mount_all(void)
 	mount_on("tmpfs", "/tmp");
 }
 
-static void open_channel(void)
+static void set_raw(int tty)
 {
-	int fd = open(CHANNEL, O_WRONLY | O_NOCTTY | O_CLOEXEC);
 	struct termios tio;
 
-	if (fd < 0 || tcgetattr(fd, &tio))
+	if (tcgetattr(tty, &tio))
 		die(CHANNEL);
 	cfmakeraw(&tio);
 	cfsetspeed(&tio, B115200);
 	tio.c_cflag |= CLOCAL;
-	if (tcsetattr(fd, TCSANOW, &tio))
+	if (tcsetattr(tty, TCSANOW, &tio))
 		die(CHANNEL);
+}
+
+static void open_channel(void)
+{
+	int fd = open(CHANNEL, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		die(CHANNEL);
+	if (isatty(fd))
+		set_raw(fd);
 	channel = fdopen(fd, "w");
 	if (!channel)
 		die(CHANNEL);
 }
 
-/* What was said so far has left the machine when this returns. */
+/*
+ * What was said so far has left the machine when this returns: a virtio port
+ * waits by itself.
+ */
 static void flush_channel(void)
 {
 	fflush(channel);

@@ -8,10 +8,10 @@ import os
 import secrets
 import time
 
-from hostlib import (bochs, build, initramfs, machine, project, qemu, report,
-                     verdict)
+from hostlib import (bochs, build, initramfs, machine, powernv, project, qemu,
+                     report, verdict)
 
-EMULATORS = {"qemu": qemu, "bochs": bochs}
+EMULATORS = {"qemu": qemu, "bochs": bochs, "powernv": powernv}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,22 +37,22 @@ def new_run():
 
 
 def _test_line(test, slow):
-    path = f"/t/{os.path.basename(build.binary(test.program))}"
+    path = f"/t/{build.name(test.program)}"
     return " ".join([test.name, test.kind, str(round(test.timeout * slow)),
                      path, *test.args])
 
 
 def _make_images(host, entries, directory):
     tests = [entry.test for entry in entries]
-    files = {"init": build.contents("init.c"),
+    files = {"init": build.contents(host.arch, "init.c"),
              "tests": "".join(_test_line(test, host.slow) + "\n"
                               for test in tests).encode()}
     for test in tests:
-        name = os.path.basename(build.binary(test.program))
-        files[f"t/{name}"] = build.contents(test.program)
+        files[f"t/{build.name(test.program)}"] = build.contents(host.arch,
+                                                                test.program)
     archive = os.path.join(directory, "initramfs.cpio")
     initramfs.build(archive, files)
-    return Images(directory, build.kernel_image(host.flavour), archive,
+    return Images(directory, build.kernel_image(host.arch, host.flavour), archive,
                   tests[0].memory or host.memory)
 
 

@@ -7,14 +7,15 @@ import subprocess
 from pathlib import Path
 
 from hostlib import initramfs, project
-from lib import deps, ui
+from lib import deps, kernel as kbuild, ui
 
 CC = "gcc"
 # dirty_log_test.c of Debian's 6.1 uses a macro that its library does not have.
 EXTRA_CFLAGS = "-DTEST_ASSERT_EQ=ASSERT_EQ"
 
 # What a selftest is made of, as its Makefile knows no headers.
-SELFTEST_SOURCES = ("include/uapi", "arch/x86/include/uapi", "tools/include",
+SELFTEST_SOURCES = ("include/uapi", "arch/x86/include/uapi",
+                    "arch/powerpc/include/uapi", "tools/include",
                     "tools/arch/x86/include", "tools/testing/selftests/kvm",
                     "tools/testing/selftests/rseq",
                     "tools/testing/selftests/lib.mk",
@@ -34,17 +35,19 @@ def packages():
         raise BuildError(str(failure)) from None
 
 
-def kernel_image(flavour):
+def kernel_image(arch, flavour):
     suffix = "" if flavour == "normal" else f"-{flavour}"
-    return project.under(f"x86_64{suffix}", "arch", "x86", "boot",
-                         "bzImage")
+    image = kbuild.ARCHES[arch].image
+    below = () if image == "vmlinux" else ("arch", kbuild.ARCHES[arch].tree,
+                                           "boot")
+    return project.under(f"{arch}{suffix}", *below, image)
 
 
-def kernel(flavour):
-    status = subprocess.run([project.PATCHSET, "kernel", "--arch", "x86_64",
+def kernel(arch, flavour):
+    status = subprocess.run([project.PATCHSET, "kernel", "--arch", arch,
                              "--base", project.base(),
                              "--flavour", flavour], check=False).returncode
-    if status or not os.path.exists(kernel_image(flavour)):
+    if status or not os.path.exists(kernel_image(arch, flavour)):
         raise BuildError(f"no {flavour} kernel: see the messages above")
 
 
@@ -79,20 +82,26 @@ def _digest_sources():
     return whole.hexdigest()
 
 
-def _start_afresh_if_changed():
-    stamp = project.under("selftests", "sources.sha256")
+def _install_headers(arch):
+    _logged(["make", "-C", project.under("src"), f"ARCH={arch}",
+             f"O={project.under('selftests', arch, 'headers-build')}",
+             "INSTALL_HDR_PATH="
+             f"{project.under('selftests', arch, 'headers')}",
+             "headers_install"],
+            project.under("logs", f"build-headers-{arch}.log"),
+            "headers_install")
+
+
+def _start_afresh_if_changed(arch):
+    stamp = project.under("selftests", arch, "sources.sha256")
     digest = _digest_sources()
     if os.path.exists(stamp):
         with open(stamp, encoding="utf-8") as old:
             if old.read() == digest:
                 return
-    shutil.rmtree(project.under("selftests"), ignore_errors=True)
-    os.makedirs(project.under("selftests", "kvm"))
-    _logged(["make", "-C", project.under("src"),
-             f"O={project.under('selftests', 'headers-build')}",
-             f"INSTALL_HDR_PATH={project.under('selftests', 'headers')}",
-             "headers_install"],
-            project.under("logs", "build-headers.log"), "headers_install")
+    shutil.rmtree(project.under("selftests", arch), ignore_errors=True)
+    os.makedirs(project.under("selftests", arch, "kvm"))
+    _install_headers(arch)
     with open(stamp, "w", encoding="utf-8") as new:
         new.write(digest)
 
@@ -102,49 +111,57 @@ def _is_own(program):
     return program.endswith(".c")
 
 
-def binary(program):
+def name(program):
+    return os.path.basename(program).removesuffix(".c")
+
+
+def binary(arch, program):
     if _is_own(program):
-        name = os.path.basename(program)[:-len(".c")]
-        return project.under("selftests", "host", name)
-    return project.under("selftests", "kvm", program)
+        return project.under("selftests", arch, "host", name(program))
+    return project.under("selftests", arch, "kvm", program)
 
 
-def contents(program):
+def contents(arch, program):
     try:
-        return initramfs.read(binary(program))
+        return initramfs.read(binary(arch, program))
     except FileNotFoundError:
         raise BuildError(f"{program} has not been built: leave out "
                          "--no-build") from None
 
 
-def _own_program(program):
-    os.makedirs(os.path.dirname(binary(program)), exist_ok=True)
-    _logged([CC, "-static", "-s", "-O2", "-Wall", "-Wextra", "-Werror", "-o",
-             binary(program), os.path.join(project.HOST, program)],
+def _compiler(arch):
+    return f"{kbuild.ARCHES[arch].cross}{CC}"
+
+
+def _own_program(arch, program):
+    out = binary(arch, program)
+    os.makedirs(os.path.dirname(out), exist_ok=True)
+    _logged([_compiler(arch), "-static", "-s", "-O2", "-Wall", "-Wextra",
+             "-Werror", "-o", out, os.path.join(project.HOST, program)],
             project.under("logs", "build-host-programs.log"), program)
 
 
-def _kvm_selftests(programs):
-    _start_afresh_if_changed()
-    compiler = f"{CC} -static -s"
+def _kvm_selftests(arch, programs):
+    _start_afresh_if_changed(arch)
+    compiler = f"{_compiler(arch)} -static -s"
     if shutil.which("ccache"):
         compiler = f"ccache {compiler}"
-    _logged(["make", "-C", project.under("src", "tools", "testing", "selftests",
-                                   "kvm"),
-             f"-j{os.cpu_count()}", f"CC={compiler}",
-             f"OUTPUT={project.under('selftests', 'kvm')}",
+    headers = project.under("selftests", arch, "headers", "include")
+    _logged(["make", "-C", project.under("src", "tools", "testing",
+                                         "selftests", "kvm"),
+             f"-j{os.cpu_count()}", f"ARCH={arch}", f"CC={compiler}",
+             f"OUTPUT={project.under('selftests', arch, 'kvm')}",
              f"EXTRA_CFLAGS={EXTRA_CFLAGS}",
-             "KHDR_INCLUDES=-isystem "
-             f"{project.under('selftests', 'headers', 'include')}",
-             *[binary(program) for program in programs]],
-            project.under("logs", "build-selftests.log"),
+             f"KHDR_INCLUDES=-isystem {headers}",
+             *[binary(arch, program) for program in programs]],
+            project.under("logs", f"build-selftests-{arch}.log"),
             "a KVM selftest")
 
 
-def programs(wanted):
+def programs(arch, wanted):
     """Builds init and the programs, static, each by its stanza's name."""
     kvm = sorted(program for program in wanted if not _is_own(program))
     if kvm:
-        _kvm_selftests(kvm)
+        _kvm_selftests(arch, kvm)
     for program in ["init.c", *filter(_is_own, sorted(wanted))]:
-        _own_program(program)
+        _own_program(arch, program)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hostlib import boot, build, initramfs, machine, stanza, verdict
 
+ARCH = "x86_64"
 PROGRAM = "program"
 TIMEOUT = 600
 
@@ -46,10 +47,10 @@ class Measurement:
 
 def build_initramfs(path, kind, program, *arguments):
     """The program, and the init of the test hosts, which runs it."""
-    build.programs(())
+    build.programs(ARCH, ())
     name = f"bin/{Path(program).name}"
     line = " ".join([PROGRAM, kind, str(TIMEOUT), f"/{name}", *arguments])
-    initramfs.build(path, {"init": initramfs.read(build.binary("init.c")),
+    initramfs.build(path, {"init": initramfs.read(build.binary(ARCH, "init.c")),
                            name: initramfs.read(program),
                            "tests": f"{line}\n".encode()})
 

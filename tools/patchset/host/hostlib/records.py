@@ -18,17 +18,17 @@ class Passed:
         self._tree = project.digest_tree()
         self._kernels = {}
 
-    def _kernel(self, flavour):
-        if flavour not in self._kernels:
-            image = build.kernel_image(flavour)
-            self._kernels[flavour] = project.digest_file(image)
-        return self._kernels[flavour]
+    def _kernel(self, *which):
+        if which not in self._kernels:
+            image = build.kernel_image(*which)
+            self._kernels[which] = project.digest_file(image)
+        return self._kernels[which]
 
     def _path(self, entry):
         host = self._hosts.get(entry.host)
         key = [self._tree, repr(entry.test), repr(host)]
         if host:
-            key.append(self._kernel(host.flavour))
+            key.append(self._kernel(host.arch, host.flavour))
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()
         return project.under("passed", name)
 

@@ -31,19 +31,27 @@ class Cores:
 def _build(entries, hosts, accel_asked):
     build.packages()
     machines = [entry for entry in entries if entry.host != stanza.HERE]
-    flavours = {hosts[entry.host].flavour for entry in machines}
-    flavours |= {flavour for entry in entries for flavour in entry.test.needs}
-    for flavour in sorted(flavours, key=stanza.FLAVOURS.index):
-        report.say(f"building the {flavour} kernel")
-        build.kernel(flavour)
-    programs = {entry.test.program for entry in machines}
-    if any(not program.endswith(".c") for program in programs):
+    kernels = {(hosts[entry.host].arch, hosts[entry.host].flavour)
+               for entry in machines}
+    kernels |= {("x86_64", flavour)
+                for entry in entries for flavour in entry.test.needs}
+    for arch, flavour in sorted(kernels, key=_order):
+        report.say(f"building the {flavour} kernel for {arch}")
+        build.kernel(arch, flavour)
+    if any(not entry.test.program.endswith(".c") for entry in machines):
         build.tree()
-    if machines:
-        report.say(f"building {len(programs)} test programs")
-        if not accel_asked and not accel.missing():
+    for arch in sorted({hosts[entry.host].arch for entry in machines}):
+        programs = {entry.test.program for entry in machines
+                    if hosts[entry.host].arch == arch}
+        report.say(f"building {len(programs)} test programs for {arch}")
+        if arch == "x86_64" and not accel_asked and not accel.missing():
             programs.add(accel.TRIAL.program)
-        build.programs(programs)
+        build.programs(arch, programs)
+
+
+def _order(kernel):
+    arch, flavour = kernel
+    return arch != "x86_64", stanza.FLAVOURS.index(flavour)
 
 
 class Run:

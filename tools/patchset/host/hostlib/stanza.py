@@ -10,7 +10,8 @@ from hostlib import project
 HOSTS = os.path.join(project.HOST, "hosts.ini")
 TESTS = os.path.join(project.HOST, "tests.ini")
 
-EMULATORS = ("qemu", "bochs")
+# And what kernels they boot.
+EMULATORS = {"qemu": "x86_64", "bochs": "x86_64", "powernv": "powerpc"}
 FLAVOURS = ("normal", "debug", "stock")
 KINDS = ("tap", "exit", "command", "unittest")
 LOCAL_KINDS = ("command", "unittest")
@@ -42,6 +43,10 @@ class Host:
     boot: float
     slow: float
     boots: int
+
+    @property
+    def arch(self):
+        return EMULATORS[self.emulator]
 
 
 @dataclasses.dataclass(frozen=True)
