@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KVM_PRE_FAULT_MEMORY when memory runs out: each allocation of a call is made
- * to fail in turn, from that of the root on.  The call has to fail cleanly or to
- * do without, and the next one to do the rest.
+ * to fail in turn, from that of the root on, or from the middle of the call on.
+ * The call has to fail cleanly, to stop early or to do without, and the next one
+ * to do the rest.
  *
  * Needs FAULT_INJECTION with FAILSLAB and FAIL_PAGE_ALLOC, and root.
  */
@@ -15,6 +16,16 @@
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define DEBUGFS		"/sys/kernel/debug/"
 #define SIZE		(8 * PAGE_SIZE)
+
+/* More page tables than a vCPU keeps memory for. */
+#define MAX_TABLES	48
+
+/* What came of the calls that an allocation failed in. */
+struct outcomes {
+	unsigned int calls;
+	unsigned int errors;
+	unsigned int stopped_early;
+};
 
 /*
  * Kept open, or else opening it could be what fails: the count goes on after
@@ -51,31 +62,42 @@ static void setup_fault_injection(void)
 }
 
 /*
- * The first call for a new vCPU, with its @nth allocation failing.  Host memory
- * that cannot be allocated is memory that cannot be faulted in.
+ * A call with its @nth allocation failing.  Host memory that cannot be allocated
+ * is memory that cannot be faulted in.
  *
  * Return: whether there was an @nth allocation.
  */
-static bool call_with_failure(struct kvm_vcpu *vcpu, unsigned int nth,
-			      unsigned int *nr_errors)
+static bool call_with_failure(struct kvm_vcpu *vcpu, uint64_t gpa,
+			      unsigned int nth, struct outcomes *seen)
 {
 	uint64_t left = SIZE;
 	bool failed;
 	int r;
 
 	set_fail_nth(nth);
-	r = pre_fault_once(vcpu, PF_GPA, SIZE, &left);
+	r = pre_fault_once(vcpu, gpa, SIZE, &left);
 	failed = has_failed();
 	set_fail_nth(0);
 
 	TEST_ASSERT(!r || (failed && (r == -ENOMEM || r == -EFAULT)),
 		    "allocation %u failed: %d", nth, r);
 	TEST_ASSERT(!r || left == SIZE, "progress and an error");
-	*nr_errors += !!r;
+	TEST_ASSERT(r || failed || !left, "stopped early without a failure");
+	seen->calls += failed;
+	seen->errors += !!r;
+	seen->stopped_early += !r && left;
 	return failed;
 }
 
-static bool fail_allocation(unsigned int nth, unsigned int *nr_errors)
+static void assert_rest_is_done(struct kvm_vcpu *vcpu, uint64_t gpa, void *mem)
+{
+	pf_fill(mem, SIZE);
+	ASSERT_EQ(pre_fault(vcpu, gpa, SIZE), 0);
+	pf_warm_up(vcpu);
+	pf_assert_mapped(vcpu, gpa, SIZE, mem);
+}
+
+static bool fail_in_first_call(unsigned int nth, struct outcomes *seen)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = pf_vm_create(&vcpu);
@@ -83,31 +105,117 @@ static bool fail_allocation(unsigned int nth, unsigned int *nr_errors)
 	bool failed;
 
 	vm_set_user_memory_region(vm, PF_SLOT, 0, PF_GPA, SIZE, mem);
-	failed = call_with_failure(vcpu, nth, nr_errors);
-
-	pf_fill(mem, SIZE);
-	ASSERT_EQ(pre_fault(vcpu, PF_GPA, SIZE), 0);
-	pf_warm_up(vcpu);
-	pf_assert_mapped(vcpu, PF_GPA, SIZE, mem);
+	failed = call_with_failure(vcpu, PF_GPA, nth, seen);
+	assert_rest_is_done(vcpu, PF_GPA, mem);
 	kvm_vm_free(vm);
 	return failed;
 }
 
 static void test_each_allocation(void)
 {
-	unsigned int nth = 1, nr_errors = 0;
+	struct outcomes seen = {};
+	unsigned int nth = 1;
 
 	setup_fault_injection();
-	while (fail_allocation(nth, &nr_errors))
+	while (fail_in_first_call(nth, &seen))
 		nth++;
 
-	ksft_print_msg("%u allocations, %u of them indispensable\n", nth - 1,
-		       nr_errors);
-	TEST_ASSERT(nr_errors, "no failure was seen");
+	ksft_print_msg("%u allocations, %u of them indispensable\n", seen.calls,
+		       seen.errors);
+	TEST_ASSERT(seen.errors, "no failure was seen");
+}
+
+/* A VM with a slot in which each 2M takes a page table. */
+static struct kvm_vm *create_vm_with_tables(struct kvm_vcpu **vcpu, void **mem)
+{
+	uint64_t size = MAX_TABLES * PF_HUGE;
+	struct kvm_vm *vm = pf_vm_create(vcpu);
+
+	*mem = pf_anon(size / PAGE_SIZE);
+	vm_set_user_memory_region(vm, PF_SLOT, 0, PF_GPA, size, *mem);
+	return vm;
+}
+
+static void map_first_page_of_table(struct kvm_vcpu *vcpu, void *mem,
+				    unsigned int table)
+{
+	pf_fill(mem + table * PF_HUGE, PAGE_SIZE);
+	ASSERT_EQ(pre_fault(vcpu, PF_GPA + table * PF_HUGE, PAGE_SIZE), 0);
+}
+
+/* The first table before which the vCPU has to allocate memory again. */
+static unsigned int find_refill(void)
+{
+	struct kvm_vcpu *vcpu;
+	void *mem;
+	struct kvm_vm *vm = create_vm_with_tables(&vcpu, &mem);
+	struct outcomes seen = {};
+	unsigned int table;
+
+	map_first_page_of_table(vcpu, mem, 0);
+	for (table = 1; table < MAX_TABLES && !seen.calls; table++) {
+		pf_fill(mem + table * PF_HUGE, SIZE);
+		call_with_failure(vcpu, PF_GPA + table * PF_HUGE, 1, &seen);
+	}
+	TEST_ASSERT(seen.calls, "%u tables took no memory", MAX_TABLES);
+	kvm_vm_free(vm);
+	return table - 1;
+}
+
+/*
+ * A call that comes to table @refill with its second half, which is the first
+ * that has to allocate where host memory is @populated.
+ */
+static bool fail_in_refill(unsigned int refill, bool populated, unsigned int nth,
+			   struct outcomes *seen)
+{
+	uint64_t offset = refill * PF_HUGE - SIZE / 2;
+	struct kvm_vcpu *vcpu;
+	void *mem;
+	struct kvm_vm *vm = create_vm_with_tables(&vcpu, &mem);
+	unsigned int table;
+	bool failed;
+
+	for (table = 0; table < refill - 1; table++)
+		map_first_page_of_table(vcpu, mem, table);
+	if (populated)
+		pf_fill(mem + offset, SIZE);
+
+	failed = call_with_failure(vcpu, PF_GPA + offset, nth, seen);
+	assert_rest_is_done(vcpu, PF_GPA + offset, mem + offset);
+	kvm_vm_free(vm);
+	return failed;
+}
+
+static void fail_late(bool populated)
+{
+	struct outcomes seen = {};
+	unsigned int refill, nth = 1;
+
+	setup_fault_injection();
+	refill = find_refill();
+	while (fail_in_refill(refill, populated, nth, &seen))
+		nth++;
+
+	ksft_print_msg("%u allocations, %u calls stopped early, %u failed\n",
+		       seen.calls, seen.stopped_early, seen.errors);
+	TEST_ASSERT(seen.stopped_early, "no call had done a part");
+}
+
+static void test_after_progress(void)
+{
+	fail_late(true);
+}
+
+static void test_after_progress_absent(void)
+{
+	fail_late(false);
 }
 
 static const struct pre_fault_case cases[] = {
 	{ "each_allocation", test_each_allocation },
+	{ "after_progress", test_after_progress },
+	{ "after_progress_absent", test_after_progress_absent },
 };
 
 int main(int argc, char *argv[])

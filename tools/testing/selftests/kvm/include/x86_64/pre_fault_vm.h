@@ -13,7 +13,7 @@
 
 /* Where the guest's identity map of test memory begins, and its length. */
 #define PF_GPA		PG_SIZE_1G
-#define PF_SPAN		(64ull << 20)
+#define PF_SPAN		(128ull << 20)
 
 /* A page for pf_warm_up(), under the same guest page tables. */
 #define PF_WARM_GPA	(PF_GPA + PF_SPAN)
