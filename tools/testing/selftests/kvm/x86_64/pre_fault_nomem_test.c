@@ -15,7 +15,14 @@
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define DEBUGFS		"/sys/kernel/debug/"
-#define SIZE		(8 * PAGE_SIZE)
+#define SIZE		(16 * PAGE_SIZE)
+
+/*
+ * Of a call that runs out of memory, the part before a new page table: one page
+ * less than KVM faults in before it looks at what it has done, for the page that
+ * takes the table, and with it what memory there was, to be the last of those.
+ */
+#define BEFORE_TABLE	(7 * PAGE_SIZE)
 
 /* More page tables than a vCPU keeps memory for. */
 #define MAX_TABLES	48
@@ -163,13 +170,13 @@ static unsigned int find_refill(void)
 }
 
 /*
- * A call that comes to table @refill with its second half, which is the first
- * that has to allocate where host memory is @populated.
+ * A call that comes to table @refill, which is where it begins to allocate if
+ * host memory is @populated.
  */
 static bool fail_in_refill(unsigned int refill, bool populated, unsigned int nth,
 			   struct outcomes *seen)
 {
-	uint64_t offset = refill * PF_HUGE - SIZE / 2;
+	uint64_t offset = refill * PF_HUGE - BEFORE_TABLE;
 	struct kvm_vcpu *vcpu;
 	void *mem;
 	struct kvm_vm *vm = create_vm_with_tables(&vcpu, &mem);
