@@ -39,6 +39,30 @@ class Fragments(fake.TestCase):
             self.check("CONFIG_A=y\nCONFIG_N=4\n# CONFIG_C is not set\n", "CONFIG_N=8\nCONFIG_C=y\n")
 
 
+class Flavours(fake.TestCase):
+    def setUp(self):
+        super().setUp()
+        for name in ("powerpc", "powerpc-debug"):
+            fake.write(self.base.configs / f"{name}.config", "")
+        fake.write(self.base.out / "pristine/src/Makefile", "")
+        self.base.stock.symlink_to("pristine/src")
+
+    def build(self, flavour):
+        build = kernel.build_for(self.base, "powerpc", flavour)
+        return (str(build.source.relative_to(self.base.out)), str(build.out.relative_to(self.base.out)),
+                [path.name for path in build.fragments])
+
+    def test_patched(self):
+        self.assertEqual(self.build("normal"), ("src", "powerpc", ["powerpc.config"]))
+        self.assertEqual(self.build("debug"), ("src", "powerpc-debug", ["powerpc.config", "powerpc-debug.config"]))
+
+    def test_stock(self):
+        self.assertEqual(self.build("stock"), ("pristine/src", "pristine/powerpc", ["powerpc.config"]))
+        self.assertEqual(self.build("stock-debug"), ("pristine/src", "pristine/powerpc-debug",
+                                                     ["powerpc.config", "powerpc-debug.config"]))
+        self.assertEqual((self.base.out / "powerpc-stock-debug").resolve(), self.base.out / "pristine/powerpc-debug")
+
+
 class Build(fake.TestCase):
     def compile(self, makefile):
         fake.write(self.top / "source/Makefile", makefile)

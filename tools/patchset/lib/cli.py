@@ -25,7 +25,7 @@ def do_tree(base, args):
 def do_kernel(base, args):
     kernel.check_arch(args.arch, args.flavour)
     deps.need(base.top, "source", "kernel")
-    if args.flavour == "stock":
+    if kernel.FLAVOURS[args.flavour].stock:
         with base.lock("tree"):
             source.pristine(base)
     else:

@@ -21,7 +21,18 @@ class Arch:
 
 ARCHES = {"x86_64": Arch("bzImage", "x86", ""),
           "powerpc": Arch("vmlinux", "powerpc", "powerpc64le-linux-gnu-")}
-FLAVOURS = ("normal", "debug", "stock")
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """Whether it is of the pristine tree, and the fragment that is merged over the architecture's."""
+
+    stock: bool = False
+    fragment: str = ""
+
+
+FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavour(fragment="4k"),
+            "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug")}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"error|\*\*\*|undefined reference", re.I)
 
@@ -56,8 +67,17 @@ def check_arch(arch, flavour="normal"):
         raise Failure(f"unknown FLAVOUR '{flavour}' (known: {', '.join(FLAVOURS)})")
 
 
+def joined(*words):
+    """A name of all words that are not empty."""
+    return "-".join(filter(None, words))
+
+
+def output_name(arch, flavour):
+    return arch if flavour == "normal" else f"{arch}-{flavour}"
+
+
 def fragments(base, arch, flavour="normal"):
-    names = [arch] + ([f"{arch}-debug"] if flavour == "debug" else [])
+    names = dict.fromkeys((arch, joined(arch, FLAVOURS[flavour].fragment)))
     paths = tuple(base.configs / f"{name}.config" for name in names)
     for path in paths:
         if not path.is_file():
@@ -67,11 +87,10 @@ def fragments(base, arch, flavour="normal"):
 
 def build_for(base, arch, flavour):
     """The build of a flavour; stock is built beside the pristine tree, and linked from build/BASE."""
-    name = arch if flavour == "normal" else f"{arch}-{flavour}"
-    out = base.out / name
+    out = base.out / output_name(arch, flavour)
     source = base.src
-    if flavour == "stock":
-        source, real = base.stock.resolve(), base.out / "pristine" / arch
+    if FLAVOURS[flavour].stock:
+        source, real = base.stock.resolve(), base.out / "pristine" / joined(arch, FLAVOURS[flavour].fragment)
         real.mkdir(parents=True, exist_ok=True)
         if not out.is_symlink():
             out.symlink_to(real.relative_to(base.out))
@@ -146,6 +165,6 @@ def first_error(log):
 def kernel(base, arch, flavour, target):
     """Build a kernel of one flavour from a tree that is up to date."""
     build = build_for(base, arch, flavour)
-    with base.lock(build.out.name if flavour != "stock" else f"{arch}-stock"):
+    with base.lock(output_name(arch, flavour)):
         configure(base.top, build)
         compile(base.top, build, [target or ARCHES[arch].image], f"kernel {arch} {flavour}")

@@ -6,7 +6,8 @@ import sys
 import tempfile
 import unittest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HOST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [HOST, os.path.dirname(HOST)]
 
 from hostlib import stanza  # noqa: E402
 
@@ -86,6 +87,18 @@ class HostTest(Tables):
     def test_unknown_flavour(self):
         with self.assertRaisesRegex(stanza.TableError, "none of"):
             self.hosts(HOSTS.replace("stock", "shiny"))
+
+    def test_flavour_of_another_architecture(self):
+        with self.assertRaisesRegex(stanza.TableError, "x86_64-4k.config"):
+            self.hosts(HOSTS.replace("stock", "4k"))
+        self.assertRefused("[a]\ndefault = one\nneeds = 4k\n",
+                           "x86_64-4k.config")
+
+    def test_stock_and_debug(self):
+        hosts = self.hosts(HOSTS.replace("stock", "stock-debug"))
+        self.assertEqual([(host.stock, host.debug)
+                          for host in hosts.values()],
+                         [(False, False), (True, True)])
 
     def test_missing_key(self):
         with self.assertRaisesRegex(stanza.TableError, "no memory"):

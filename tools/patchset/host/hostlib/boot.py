@@ -89,7 +89,7 @@ def _on_stock(test, outcome, reason):
 
 
 def _meaning(host, test, outcome, reason):
-    if host.flavour == "stock":
+    if host.stock:
         return _on_stock(test, outcome, reason)
     return outcome, reason
 
@@ -120,7 +120,7 @@ def run(host, entries, accel, interrupted, show=None):
         {entry.test.name: entry.test.allowed_skip(host.name)
          for entry in entries},
         watch.tap.text, watch.console.text, ident,
-        leak_scan=host.flavour == "debug", ended=ended)
+        leak_scan=host.debug, ended=ended)
     results = [Result(entry,
                       *_meaning(host, entry.test, *verdicts[entry.test.name]),
                       watch.seconds(entry.test.name), directory)

@@ -36,11 +36,10 @@ def packages():
 
 
 def kernel_image(arch, flavour):
-    suffix = "" if flavour == "normal" else f"-{flavour}"
     image = kbuild.ARCHES[arch].image
     below = () if image == "vmlinux" else ("arch", kbuild.ARCHES[arch].tree,
                                            "boot")
-    return project.under(f"{arch}{suffix}", *below, image)
+    return project.under(kbuild.output_name(arch, flavour), *below, image)
 
 
 def kernel(arch, flavour):

@@ -33,7 +33,7 @@ def _build(entries, hosts, accel_asked):
     machines = [entry for entry in entries if entry.host != stanza.HERE]
     kernels = {(hosts[entry.host].arch, hosts[entry.host].flavour)
                for entry in machines}
-    kernels |= {("x86_64", flavour)
+    kernels |= {(stanza.NEEDS_ARCH, flavour)
                 for entry in entries for flavour in entry.test.needs}
     for arch, flavour in sorted(kernels, key=_order):
         report.say(f"building the {flavour} kernel for {arch}")

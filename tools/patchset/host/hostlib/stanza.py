@@ -6,13 +6,15 @@ import os
 import shlex
 
 from hostlib import project
+from lib import kernel
 
 HOSTS = os.path.join(project.HOST, "hosts.ini")
 TESTS = os.path.join(project.HOST, "tests.ini")
+CONFIGS = os.path.join(project.HOST, "configs")
 
 # And what kernels they boot.
 EMULATORS = {"qemu": "x86_64", "bochs": "x86_64", "powernv": "powerpc"}
-FLAVOURS = ("normal", "debug", "stock")
+FLAVOURS = tuple(kernel.FLAVOURS)
 KINDS = ("tap", "exit", "command", "unittest")
 LOCAL_KINDS = ("command", "unittest")
 STOCK = ("pass", "fail")
@@ -20,6 +22,8 @@ CLASSES = ("deterministic", "crash", "race", "argued")
 
 # The "host" of a command: the machine that runs the suite.
 HERE = "here"
+# Of the kernels that a local test needs.
+NEEDS_ARCH = "x86_64"
 
 HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
              "cmdline", "boot", "slow", "boots"}
@@ -47,6 +51,14 @@ class Host:
     @property
     def arch(self):
         return EMULATORS[self.emulator]
+
+    @property
+    def stock(self):
+        return kernel.FLAVOURS[self.flavour].stock
+
+    @property
+    def debug(self):
+        return kernel.FLAVOURS[self.flavour].fragment == "debug"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +138,16 @@ def _settings(path, parser, name):
     return {**parser[like], **section}
 
 
+def _flavour(path, name, arch, flavour):
+    """One that the architecture has."""
+    _one_of(path, name, flavour, FLAVOURS)
+    fragment = kernel.joined(arch, kernel.FLAVOURS[flavour].fragment)
+    if not os.path.exists(os.path.join(CONFIGS, f"{fragment}.config")):
+        raise TableError(f"{path}: [{name}]: no flavour {flavour} of {arch}: "
+                         f"there is no {fragment}.config")
+    return flavour
+
+
 def load_hosts(path):
     parser = _read(path)
     hosts = {}
@@ -136,7 +158,8 @@ def load_hosts(path):
         if missing:
             raise TableError(f"{path}: [{name}]: no {min(missing)}")
         _one_of(path, name, values["emulator"], EMULATORS)
-        _one_of(path, name, values["flavour"], FLAVOURS)
+        _flavour(path, name, EMULATORS[values["emulator"]],
+                 values["flavour"])
         for key in ("cpus", "memory", "boots"):
             values[key] = _number(path, name, int, values[key])
         for key in ("boot", "slow"):
@@ -146,10 +169,8 @@ def load_hosts(path):
 
 
 def _needs(path, section):
-    flavours = section.get("needs", "").split()
-    for flavour in flavours:
-        _one_of(path, section.name, flavour, FLAVOURS)
-    return tuple(flavours)
+    return tuple(_flavour(path, section.name, NEEDS_ARCH, flavour)
+                 for flavour in section.get("needs", "").split())
 
 
 def _skips(path, section, hosts):
