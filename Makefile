@@ -8,7 +8,7 @@ FLAVOUR ?= normal
 RUN := env -u MAKEFLAGS -u MFLAGS
 PATCHSET := $(RUN) tools/patchset/patchset
 
-export T HOST V FULL LIST
+export T HOST V FULL LIST HTAB
 
 .PHONY: help
 help: ## list the verbs
@@ -23,7 +23,7 @@ demo: ## the main job from nothing: fetch, compose, build, boot, show
 	@$(RUN) tools/patchset/host/demo --base $(BASE)
 
 .PHONY: test
-test: ## the test suite from nothing [T=name] [HOST=name] [V=1] [FULL=1] [LIST=1]
+test: ## the test suite from nothing [T=name] [HOST=name] [V=1] [FULL=1] [LIST=1] [HTAB=stock]
 	@$(RUN) tools/patchset/host/run --base $(BASE)
 
 .PHONY: bench

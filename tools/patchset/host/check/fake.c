@@ -38,6 +38,7 @@ static void truncated(void)
 static void not_ok(void)
 {
 	puts("TAP version 13\n1..2\nok 1 one\nnot ok 2 two");
+	exit(1);
 }
 
 static void skip(void)

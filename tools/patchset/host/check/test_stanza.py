@@ -50,6 +50,21 @@ default = one:5
 full = two:1
 """
 
+SHOWS = """\
+[a]
+default = one two
+stock = 9: x y
+    10: z on two
+
+[b]
+default = one
+
+[c]
+class = argued
+stock = 15:
+why = because
+"""
+
 
 class Tables(unittest.TestCase):
     def setUp(self):
@@ -152,6 +167,25 @@ class TestTest(Tables):
     def test_skip_of_nothing(self):
         self.assertRefused("[a]\ndefault = one\nskip = one\n", "of what")
 
+    def test_shows(self):
+        rows, argued = self.rows(SHOWS)
+        self.assertEqual([(shown.defect, shown.cases, shown.on("two"),
+                           shown.on("three")) for shown in rows[0].test.shows],
+                         [("9", ("x", "y"), True, True),
+                          ("10", ("z",), True, False)])
+        self.assertEqual((rows[2].test.shows, argued[0].shows[0].cases),
+                         ((), ()))
+
+    def test_shows_nonsense(self):
+        for line, message in (("9 x", "is not DEFECT"),
+                              ("nine: x", "unknown defect nine"),
+                              ("9:", "no cases"),
+                              ("9: x on one", "one is no host with the stock"),
+                              ("9: x on six", "six is no host with the stock")):
+            with self.subTest(line):
+                self.assertRefused(f"[a]\ndefault = one\nstock = {line}\n",
+                                   message)
+
     def test_no_such_file(self):
         with self.assertRaises(stanza.TableError):
             stanza.load_tests("/nonexistent", {})
@@ -185,6 +219,25 @@ class SelectTest(Tables):
         self.assertEqual(self.names(test="a", host="two"), ["two a"])
 
 
+class ComparedTest(Tables):
+    def names(self, hosts):
+        rows, _ = stanza.load_tests(self.file("tests.ini", SHOWS), hosts)
+        return [entry.name for entry in stanza.compared(rows, hosts)]
+
+    def test_same_machine(self):
+        self.assertEqual(self.names(self.hosts(HOSTS.replace("a=b", ""))),
+                         ["one a", "two a"])
+
+    def test_another_machine(self):
+        self.assertEqual(self.names(self.hosts()), ["two a"])
+
+    def test_no_stock_host(self):
+        hosts = self.hosts(HOSTS)
+        rows, _ = stanza.load_tests(self.file("tests.ini", SHOWS), hosts)
+        self.assertEqual(stanza.compared(
+            [row for row in rows if row.host == "one"], hosts), [])
+
+
 class BootTest(Tables):
     def boots(self):
         return [[entry.name for entry in part] for part in
@@ -193,6 +246,15 @@ class BootTest(Tables):
     def test_crash_boots_alone_and_the_longest_first(self):
         self.assertEqual(self.boots(), [["one b"], ["one a"], ["two a"],
                                         ["one c"], ["two d"]])
+
+    def test_race_boots_alone_on_stock(self):
+        rows, _ = self.rows("[a]\nclass = race\ndefault = one:9\nfull = two:9\n"
+                            "[b]\ndefault = one:1\nfull = two:1\n"
+                            "[c]\ndefault = one:1\n")
+        self.assertEqual([[entry.name for entry in part] for part in
+                          stanza.boots(rows, self.hosts())],
+                         [["one a"], ["two a"], ["one b", "one c"],
+                          ["two b"]])
 
 
 if __name__ == "__main__":

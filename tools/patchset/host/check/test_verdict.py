@@ -123,6 +123,94 @@ class TapTest(Verdict):
                           taint="512")
 
 
+class FailingTest(Verdict):
+    """Cases that have to fail."""
+    BAD = ["1..3", "ok 1 global.one", "not ok 2 htab.two", "not ok 3 a.b.two"]
+    END = "exit=1 taint=0 ms=5"
+
+    def lines(self, lines, end=END):
+        return log(section("a", lines, end), done())
+
+    def test_all_fail(self):
+        self.assertPasses(self.lines(self.BAD), failing={"a": ("two",)})
+        self.assertPasses(self.lines(self.BAD),
+                          failing={"a": ("htab.two", "a.b.two")})
+
+    def test_one_that_fails_is_not_listed(self):
+        self.assertFails("not ok 3", self.lines(self.BAD),
+                         failing={"a": ("htab.two",)})
+        self.assertFails("not ok 2", self.lines(self.BAD),
+                         failing={"b": ("two",)})
+
+    def test_one_passes(self):
+        for bad in self.BAD[2:]:
+            tap = self.lines(self.BAD).replace(bad, bad.removeprefix("not "))
+            self.assertFails(f"should fail: {bad.removeprefix('not ')}", tap,
+                             failing={"a": ("two",)})
+
+    def test_one_did_not_run(self):
+        self.assertFails("no case three", self.lines(self.BAD),
+                         failing={"a": ("two", "three")})
+        self.assertFails("no case two", self.lines(
+            ["1..1", "ok 1 # SKIP two"], "exit=4 taint=0 ms=5"),
+            failing={"a": ("two",)}, tests={"a": "two"})
+
+    def test_the_name_is_whole(self):
+        self.assertFails("no case wo", self.lines(self.BAD),
+                         failing={"a": ("two", "wo")})
+
+    def test_after_a_dash(self):
+        self.assertPasses(self.lines(["1..1", "not ok 1 - two # why"]),
+                          failing={"a": ("two",)})
+
+    def test_exit_status(self):
+        self.assertFails("exit status 0", self.lines(self.BAD, END),
+                         failing={"a": ("two",)})
+
+    def test_the_rest_counts(self):
+        self.assertFails("2 of 3 results", self.lines(self.BAD[:-1]),
+                         failing={"a": ("two",)})
+        self.assertFails("BUG", self.lines(self.BAD),
+                         failing={"a": ("two",)},
+                         console="host: start a\nBUG: x\nhost: end a\n")
+
+    def test_cases(self):
+        self.assertEqual(
+            verdict.cases(self.lines(self.BAD + ["ok 4 four # SKIP no"])),
+            {"a": {"global.one": verdict.PASS, "htab.two": verdict.FAIL,
+                   "a.b.two": verdict.FAIL, "four": verdict.SKIPPED}})
+
+
+class ComplaintTest(unittest.TestCase):
+    STARTED = log(["@@ start a"])
+    OOPS = "Oops: Kernel access of bad area"
+
+    def complaint(self, tap, console, ended=None):
+        return verdict.complaint("a", tap, console, ended)
+
+    def test_none(self):
+        self.assertIsNone(self.complaint(log(section("a", GOOD), done()), ""))
+
+    def test_oops(self):
+        self.assertEqual(self.complaint(self.STARTED, log(
+            ["host: start a", self.OOPS, "BUG: x"])), self.OOPS)
+
+    def test_oops_before_the_test(self):
+        self.assertIsNone(self.complaint(self.STARTED, log(
+            ["BUG: x", "host: start a", self.OOPS])))
+
+    def test_hang(self):
+        self.assertEqual(self.complaint(self.STARTED, "", "timeout"),
+                         "timeout")
+
+    def test_hang_before_the_test(self):
+        self.assertIsNone(self.complaint("", "", "timeout"))
+
+    def test_hang_after_another_oops(self):
+        self.assertIsNone(self.complaint(self.STARTED, log([self.OOPS]),
+                                         "timeout"))
+
+
 class MachineTest(Verdict):
     def test_no_end_marker(self):
         self.assertFails("no end marker", log(section("a", GOOD)))

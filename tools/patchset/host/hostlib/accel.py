@@ -15,7 +15,7 @@ from hostlib import boot, stanza, verdict
 TRIAL_SECONDS = 30
 TRIAL = stanza.Test(name="trial", kind="exit", program="x86_64/sync_regs_test",
                     args=(), klass="deterministic", timeout=20, memory=0,
-                    cmdline="", skips=(), stock="pass", needs=(), why="")
+                    cmdline="", skips=(), shows=(), needs=(), why="")
 
 
 def _read(path):

@@ -9,7 +9,7 @@ import secrets
 import time
 
 from hostlib import (bochs, build, initramfs, machine, powernv, project, qemu,
-                     report, verdict)
+                     report, stock, verdict)
 
 EMULATORS = {"qemu": qemu, "bochs": bochs, "powernv": powernv}
 
@@ -30,6 +30,9 @@ class Result:
     reason: str
     seconds: float
     log: str
+    # {name in TAP: verdict}, and what the kernel complained of.
+    cases: dict
+    complaint: str | None
 
 
 def new_run():
@@ -77,21 +80,14 @@ def _slot(name):
             return
 
 
-def _on_stock(test, outcome, reason):
-    """What a result means on the stock kernel, which lacks our work."""
-    if test.klass == "race":
-        return verdict.PASS, f"on stock: {reason}" if reason else ""
-    if test.stock == "pass":
-        return outcome, reason
-    if outcome == verdict.FAIL:
-        return verdict.PASS, f"fails on stock, as it should: {reason}"
-    return verdict.FAIL, "should fail on stock"
-
-
-def _meaning(host, test, outcome, reason):
-    if host.stock:
-        return _on_stock(test, outcome, reason)
-    return outcome, reason
+def _result(host, entry, judged, watch, ended):
+    name = entry.test.name
+    cases = verdict.cases(watch.tap.text).get(name, {})
+    complaint = verdict.complaint(name, watch.tap.text, watch.console.text,
+                                  ended)
+    outcome, reason = stock.meaning(host, entry.test, *judged, complaint)
+    return Result(entry, outcome, reason, watch.seconds(name),
+                  watch.directory, cases, complaint)
 
 
 def _run_machine(host, entries, directory, ident, accel, interrupted, watch):
@@ -120,9 +116,9 @@ def run(host, entries, accel, interrupted, show=None):
         {entry.test.name: entry.test.allowed_skip(host.name)
          for entry in entries},
         watch.tap.text, watch.console.text, ident,
-        leak_scan=host.debug, ended=ended)
-    results = [Result(entry,
-                      *_meaning(host, entry.test, *verdicts[entry.test.name]),
-                      watch.seconds(entry.test.name), directory)
+        leak_scan=host.debug, ended=ended,
+        failing={entry.test.name: stock.failing(host, entry.test)
+                 for entry in entries})
+    results = [_result(host, entry, verdicts[entry.test.name], watch, ended)
                for entry in entries]
     return results, time.monotonic() - start

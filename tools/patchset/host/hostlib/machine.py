@@ -50,6 +50,7 @@ class Watch:
     def __init__(self, directory, limits, show=None, tell=lambda text: None):
         """`limits`: for each test the seconds after which the machine must
         have gone on; under None, for the time outside of tests."""
+        self.directory = directory
         self.console = Log(directory, "console.log")
         self.tap = Log(directory, "tap.log")
         self.times = {}

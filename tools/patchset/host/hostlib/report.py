@@ -78,18 +78,34 @@ def _boot_rows(entries, hosts, measured):
                f"{seconds / 60:.1f}", "", "")
 
 
+def _aligned(rows):
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        say("  ".join(cell.ljust(width)
+                      for cell, width in zip(row, widths)).rstrip())
+
+
+def _argued(tests):
+    for test in tests:
+        say(f"{test.name}: argued: {test.why}")
+
+
+def comparison(results, argued):
+    """Prints which defects the stock kernel shows, and ours."""
+    argued = [test for test in argued if test.shows]
+    say("")
+    _aligned(list(results.rows(argued)))
+    _argued(argued)
+
+
 def table(entries, hosts, argued):
     """Prints the table; minutes are those measured here, where there are."""
     measured = records.times()
     rows = [("test", "host", "kernel", "minutes", "when", "class")]
     rows += [_row(entry, hosts, measured) for entry in entries]
     rows += _boot_rows(entries, hosts, measured)
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    for row in rows:
-        say("  ".join(cell.ljust(width)
-                      for cell, width in zip(row, widths)).rstrip())
-    for test in argued:
-        say(f"{test.name}: argued: {test.why}")
+    _aligned(rows)
+    _argued(argued)
     default = [entry for entry in entries if not entry.full]
     for what, part in (("default", default), ("FULL=1", entries)):
         seconds = sum(measured.get(entry.name, entry.seconds)

@@ -5,7 +5,8 @@ import os
 import threading
 import time
 
-from hostlib import accel, boot, build, local, project, records, report, stanza
+from hostlib import (accel, boot, build, defects, local, project, records,
+                     report, stanza, stock)
 
 
 class Cores:
@@ -57,15 +58,17 @@ def _order(kernel):
 class Run:
     """One run of the suite."""
 
-    def __init__(self, hosts, entries, options):
+    def __init__(self, hosts, entries, argued, options):
         self._hosts = hosts
         self._entries = entries
+        self._argued = argued
         self._options = options
         self._report = report.Report(len(entries))
         self._times = {}
         self._interrupted = threading.Event()
         self._accel = "tcg"
         self._passed = None
+        self._comparison = stock.Comparison(defects.load(), hosts)
 
     def _note(self, entry, outcome, reason, seconds, log, counts=None):
         self._times[entry.name] = seconds
@@ -91,6 +94,7 @@ class Run:
         for result in results:
             self._note(result.entry, result.verdict, result.reason,
                        result.seconds, result.log)
+            self._comparison.add(result)
         overhead = seconds - sum(result.seconds for result in results)
         self._times[f"{host.name} {records.BOOT}"] = overhead
 
@@ -117,8 +121,9 @@ class Run:
                 raise
 
     def _without_passed(self):
-        """Under FULL=1, what has passed for this very tree is not run."""
-        if not self._options.full:
+        """Under FULL=1, what has passed for this very tree is not run, unless
+        results are to be compared."""
+        if not self._options.full or self._options.htab:
             return self._entries
         left = []
         for entry in self._entries:
@@ -146,6 +151,8 @@ class Run:
         finally:
             if self._options.tests == stanza.TESTS:
                 records.save_times(self._times)
+        if self._options.htab:
+            report.comparison(self._comparison, self._argued)
         report.say(f"took {(time.monotonic() - start) / 60:.1f} minutes")
         return self._report.finish()
 

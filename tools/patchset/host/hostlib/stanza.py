@@ -1,11 +1,11 @@
 """The tables hosts.ini and tests.ini, and what of them a run selects."""
 
-import configparser
 import dataclasses
 import os
 import shlex
 
-from hostlib import project
+from hostlib import defects, ini, project
+from hostlib.ini import TableError
 from lib import kernel
 
 HOSTS = os.path.join(project.HOST, "hosts.ini")
@@ -17,7 +17,6 @@ EMULATORS = {"qemu": "x86_64", "bochs": "x86_64", "powernv": "powerpc"}
 FLAVOURS = tuple(kernel.FLAVOURS)
 KINDS = ("tap", "exit", "command", "unittest")
 LOCAL_KINDS = ("command", "unittest")
-STOCK = ("pass", "fail")
 CLASSES = ("deterministic", "crash", "race", "argued")
 
 # The "host" of a command: the machine that runs the suite.
@@ -29,10 +28,6 @@ HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
              "cmdline", "boot", "slow", "boots"}
 TEST_KEYS = {"kind", "program", "args", "default", "full", "class", "timeout",
              "memory", "cmdline", "skip", "stock", "needs", "why"}
-
-
-class TableError(Exception):
-    """A table says something that makes no sense."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +52,12 @@ class Host:
         return kernel.FLAVOURS[self.flavour].stock
 
     @property
+    def machine(self):
+        """What the kernel runs on, and how it is configured."""
+        return (self.emulator, self.cpu, self.cpus, self.cmdline,
+                kernel.FLAVOURS[self.flavour].fragment)
+
+    @property
     def debug(self):
         return kernel.FLAVOURS[self.flavour].fragment == "debug"
 
@@ -72,7 +73,7 @@ class Test:
     memory: int
     cmdline: str
     skips: tuple
-    stock: str
+    shows: tuple
     needs: tuple
     why: str
 
@@ -92,17 +93,6 @@ class Entry:
     @property
     def name(self):
         return f"{self.host} {self.test.name}"
-
-
-def _read(path):
-    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",),
-                                       comment_prefixes=("#",))
-    try:
-        with open(path, encoding="utf-8") as source:
-            parser.read_file(source)
-    except (OSError, configparser.Error) as error:
-        raise TableError(f"{path}: {error}") from None
-    return parser
 
 
 def _check_keys(path, section, known):
@@ -149,7 +139,7 @@ def _flavour(path, name, arch, flavour):
 
 
 def load_hosts(path):
-    parser = _read(path)
+    parser = ini.read(path)
     hosts = {}
     for name in parser.sections():
         values = _settings(path, parser, name)
@@ -188,6 +178,26 @@ def _skips(path, section, hosts):
     return tuple(skips)
 
 
+def _shows(path, section, hosts, klass):
+    """The defects that the test shows on stock."""
+    known, shows = defects.load(), []
+    for line in filter(None, section.get("stock", "").splitlines()):
+        try:
+            shown = defects.parse(line, known)
+        except TableError as error:
+            raise TableError(f"{path}: [{section.name}]: stock: {error}") \
+                from None
+        if bool(shown.cases) == (klass == "argued"):
+            raise TableError(f"{path}: [{section.name}]: stock: {line!r}: "
+                             "argued tests have no cases, all others some")
+        for host in shown.hosts:
+            if host not in hosts or not hosts[host].stock:
+                raise TableError(f"{path}: [{section.name}]: stock: {host} "
+                                 "is no host with the stock kernel")
+        shows.append(shown)
+    return tuple(shows)
+
+
 def _test(path, section, hosts):
     _check_keys(path, section, TEST_KEYS)
     name = section.name
@@ -200,8 +210,7 @@ def _test(path, section, hosts):
                 memory=_number(path, name, int, section.get("memory", "0")),
                 cmdline=section.get("cmdline", ""),
                 skips=_skips(path, section, hosts),
-                stock=_one_of(path, name, section.get("stock", "pass"),
-                              STOCK),
+                shows=_shows(path, section, hosts, klass),
                 needs=_needs(path, section), why=section.get("why", ""))
 
 
@@ -236,7 +245,7 @@ def _entries(path, section, test, hosts):
 
 def load_tests(path, hosts):
     """Returns (the rows, the tests that are only argued)."""
-    parser = _read(path)
+    parser = ini.read(path)
     entries, argued = [], []
     for name in parser.sections():
         test = _test(path, parser[name], hosts)
@@ -258,9 +267,25 @@ def select(entries, test=None, host=None, full=False):
     return default if default or not (test or host) else chosen
 
 
-def _same_boot(entry):
+def compared(entries, hosts):
+    """Of the tests that show defects, the rows on stock, and the rows on ours
+    on the same machines."""
+    rows = [entry for entry in entries
+            if entry.test.shows and entry.host in hosts]
+    stock = {(entry.test.name, hosts[entry.host].machine) for entry in rows
+             if hosts[entry.host].stock}
+    return [entry for entry in rows
+            if (entry.test.name, hosts[entry.host].machine) in stock]
+
+
+def _alone(test, host):
+    """On stock, a lost race may be the end of the machine."""
+    return test.klass == "crash" or (test.klass == "race" and host.stock)
+
+
+def _same_boot(entry, hosts):
     """Entries with an equal key may share a boot."""
-    alone = entry.test.name if entry.test.klass == "crash" else ""
+    alone = entry.test.name if _alone(entry.test, hosts[entry.host]) else ""
     return entry.host, entry.test.memory, entry.test.cmdline, alone
 
 
@@ -282,7 +307,7 @@ def boots(entries, hosts):
     groups = {}
     for entry in entries:
         if entry.host != HERE:
-            groups.setdefault(_same_boot(entry), []).append(entry)
+            groups.setdefault(_same_boot(entry, hosts), []).append(entry)
     result = [part for group in groups.values()
               for part in _spread(group, hosts[group[0].host].boots)]
     return sorted(result, key=lambda part: -_weight(part))

@@ -10,6 +10,8 @@ proves nothing and is not looked at.
 
 import re
 
+from hostlib import defects
+
 # What a kernel in order never prints at the levels that reach the console.
 SPLAT = re.compile("|".join((
     r"WARNING:",
@@ -33,7 +35,7 @@ SPLAT = re.compile("|".join((
 MARK_START = re.compile(r"host: start (\S+)")
 MARK_END = re.compile(r"host: end (\S+)")
 PLAN = re.compile(r"1\.\.(\d+)(\s*#.*)?")
-RESULT = re.compile(r"(not )?ok\b\s*(\d+)?")
+RESULT = re.compile(r"(not )?ok\b\s*(\d+)?(?:\s+-)?\s*([^#]*)")
 # A test that may fail proves as little as one that does not run.
 SKIP = re.compile(r"#\s*(skip|todo|xfail)\b", re.IGNORECASE)
 
@@ -101,17 +103,23 @@ class Channel:
 
 
 class Tap:
-    """What one test said, as TAP; `problem` is the first thing wrong."""
+    """What one test said, as TAP; `problem` is the first thing wrong.
 
-    def __init__(self, lines, allow_skip):
+    The cases `failing` have to fail, which is no problem then.
+    """
+
+    def __init__(self, lines, allow_skip, failing=()):
         self._allow_skip = allow_skip
+        self._failing = failing
         self._plan = None
         self._numbers = []
+        self.cases = {}
         self.skipped = False
         self.problem = None
         for line in lines:
             self._line(line)
         self._check_plan()
+        self._check_failing()
 
     def _fault(self, problem):
         self.problem = self.problem or problem
@@ -121,7 +129,7 @@ class Tap:
         if plan:
             self._on_plan(line, int(plan.group(1)))
         elif result:
-            self._on_result(line, result.group(1), result.group(2))
+            self._on_result(line, *result.groups())
         elif line.startswith("Bail out!"):
             self._fault(line)
 
@@ -132,12 +140,28 @@ class Tap:
         if plan == 0:
             self._on_skip(line)
 
-    def _on_result(self, line, bad, number):
+    def _on_result(self, line, bad, number, name):
         self._numbers.append(int(number or len(self._numbers) + 1))
+        name = name.strip()
         if bad:
-            self._fault(line)
+            self.cases[name] = FAIL
+            if not self._has_to_fail(name):
+                self._fault(line)
         elif SKIP.search(line):
+            self.cases[name] = SKIPPED
             self._on_skip(line)
+        else:
+            self.cases[name] = PASS
+            if self._has_to_fail(name):
+                self._fault(f"should fail: {line}")
+
+    def _has_to_fail(self, name):
+        return any(defects.of_case([name], case) for case in self._failing)
+
+    @property
+    def failed(self):
+        """Whether there was a failure, and all of them had to be."""
+        return not self.problem and FAIL in self.cases.values()
 
     def _on_skip(self, line):
         if self._allow_skip and re.search(self._allow_skip, line):
@@ -150,6 +174,17 @@ class Tap:
             self._fault("no plan")
         elif self._numbers != list(range(1, self._plan + 1)):
             self._fault(f"{len(self._numbers)} of {self._plan} results")
+
+    def _check_failing(self):
+        for case in self._failing:
+            if not defects.of_case(self.cases, case):
+                self._fault(f"no case {case}, which should fail")
+
+
+def cases(text):
+    """{test: {name of a case: PASS|FAIL|SKIPPED}} of a verdict channel."""
+    return {name: Tap(section.lines, None).cases
+            for name, section in Channel(text).sections.items()}
 
 
 def splats(console):
@@ -170,6 +205,16 @@ def _first_splats(console):
     for running, line in splats(console):
         first.setdefault(running, line)
     return first
+
+
+def complaint(name, tap, console, ended):
+    """How the kernel went wrong while a test ran, if nothing had before."""
+    running, line = next(splats(console), (None, None))
+    if running == name:
+        return line
+    if ended and not line and Channel(tap).where() == f"during {name}":
+        return ended
+    return None
 
 
 def machine_problem(channel, run, leak_scan, ended):
@@ -195,21 +240,24 @@ def machine_problem(channel, run, leak_scan, ended):
     return None
 
 
-def _section_problem(section, allow_skip):
+def _status_problem(words, tap):
+    if "signal" in words:
+        return f"killed by signal {words['signal']}"
+    status = words.get("exit")
+    if status == "0":
+        return "exit status 0 in spite of failures" if tap.failed else None
+    return None if tap.failed or tap.skipped else f"exit status {status}"
+
+
+def _section_problem(section, allow_skip, failing):
     """Returns (problem or None, whether anything was skipped)."""
     if section.end is None:
         return "the machine stopped while it ran", False
     if section.end.startswith("timeout"):
         return "timeout, killed", False
-    tap = Tap(section.lines, allow_skip)
-    words = section.words()
-    if tap.problem:
-        return tap.problem, tap.skipped
-    if "signal" in words:
-        return f"killed by signal {words['signal']}", tap.skipped
-    if words.get("exit") != "0" and not tap.skipped:
-        return f"exit status {words.get('exit')}", tap.skipped
-    return None, tap.skipped
+    tap = Tap(section.lines, allow_skip, failing)
+    return (tap.problem or _status_problem(section.words(), tap),
+            tap.skipped)
 
 
 def _taint_problem(section, before):
@@ -219,12 +267,12 @@ def _taint_problem(section, before):
     return f"kernel tainted: {now}", now
 
 
-def _judge_one(section, allow_skip, tainted, splat, whole):
+def _judge_one(section, expected, tainted, splat, whole):
     """Returns (PASS|FAIL|SKIPPED, reason) of one test."""
     if not section:
         problem, skipped = "did not run", False
     else:
-        problem, skipped = _section_problem(section, allow_skip)
+        problem, skipped = _section_problem(section, *expected)
     if whole and (not section or section.end is None):
         problem = f"{problem}: {whole}"
     for reason in (splat, problem, tainted, whole):
@@ -233,12 +281,13 @@ def _judge_one(section, allow_skip, tainted, splat, whole):
     return (SKIPPED, "allowed skip") if skipped else (PASS, "")
 
 
-def judge(tests, tap, console, run, leak_scan=False, ended=None, taint="0"):
+def judge(tests, tap, console, run, leak_scan=False, ended=None, taint="0",
+          failing=None):
     """Returns {name: (PASS|FAIL|SKIPPED, reason)}.
 
     `tests` maps the name of each expected test to a regular expression of
-    the skips it is allowed, or None.  `taint` is that of the kernel before
-    the first test.
+    the skips it is allowed, or None, and `failing` to the cases that have to
+    fail.  `taint` is that of the kernel before the first test.
     """
     channel = Channel(tap)
     extra = set(channel.sections) - set(tests)
@@ -251,6 +300,7 @@ def judge(tests, tap, console, run, leak_scan=False, ended=None, taint="0"):
     for name, allow_skip in tests.items():
         section = channel.sections.get(name)
         tainted, taint = _taint_problem(section, taint)
-        verdicts[name] = _judge_one(section, allow_skip, tainted,
+        expected = allow_skip, (failing or {}).get(name, ())
+        verdicts[name] = _judge_one(section, expected, tainted,
                                     splat.get(name), whole)
     return verdicts
