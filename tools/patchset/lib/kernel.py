@@ -32,7 +32,8 @@ class Flavour:
 
 
 FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavour(fragment="4k"),
-            "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug")}
+            "modules": Flavour(fragment="modules"), "stock": Flavour(stock=True),
+            "stock-debug": Flavour(stock=True, fragment="debug")}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"error|\*\*\*|undefined reference", re.I)
 
@@ -167,4 +168,4 @@ def kernel(base, arch, flavour, target):
     build = build_for(base, arch, flavour)
     with base.lock(output_name(arch, flavour)):
         configure(base.top, build)
-        compile(base.top, build, [target or ARCHES[arch].image], f"kernel {arch} {flavour}")
+        compile(base.top, build, (target or ARCHES[arch].image).split(), f"kernel {arch} {flavour}")
