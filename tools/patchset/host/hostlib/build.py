@@ -30,7 +30,7 @@ class BuildError(Exception):
 def packages():
     """Installs what is missing of the Debian packages that a run needs."""
     try:
-        deps.need(Path(project.TOP), "source", "kernel", "host")
+        deps.need(Path(project.TOP), "source", "kernel", "host", "model")
     except ui.Failure as failure:
         raise BuildError(str(failure)) from None
 

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A model of change maps (virt/kvm/change_map.c) for spin.
+ *
+ * Markers change entries, as hypercall handlers do, and mark them in a source.
+ * Readers open, which publishes the source if it is the first one, and sweep the
+ * source into sinks.  Two entries share a word of the detail, so that a mark can
+ * rely on a bit in the summary that another mark has set; they stand for all.
+ *
+ * Memory is weakly ordered where the algorithm has to care: what a marker stores
+ * in the detail and in the summary waits in its store buffer, and leaves it at
+ * any time and in any order, but not later than at a full barrier or at the
+ * release of a lock.  So does the change of the entry.  What a sweep stores it
+ * stores by xchg(), which is a full barrier.
+ *
+ * There is no end to what is changed and read.  An entry's value is not modelled,
+ * but for each reader whether it is another than the reader knows.
+ *
+ * What is asserted, at any time, for any reader that has opened and any entry
+ * under its lock: after a sweep, the reader has it set in its sink, or knows it
+ * as it is.  This is what "nothing has changed" means, and includes that nothing
+ * is ever lost.
+ *
+ * Each of these breaks it, and spin has to find that:
+ *	NO_BARRIER		a mark without a barrier within
+ *	SUMMARY_FIRST		a mark sets the summary, then the detail
+ *	DETAIL_FIRST		a sweep clears the detail, then the summary
+ *	MARK_AFTER_UNLOCK	a mark after the unlock of the entry
+ *	READ_FIRST		a reader reads an entry, then clears its bit
+ *	READ_UNLOCKED		a reader reads an entry without its lock
+ *	SWEEP_FOR_ONE		a sweep fills the sink of who sweeps only
+ *	NO_GRACE_PERIOD		opening does not wait for those who saw no map
+ */
+
+#define MARKERS	2
+#define READERS	2
+#define ENTRIES	2
+
+#define NOBODY	255
+#define BIT(i)	(1 << (i))
+#define ALL	(BIT(0) | BIT(1))
+
+/* The entries' locks; what of them has changed since a reader has read it. */
+bool locked[ENTRIES];
+byte stale[READERS];
+
+/* The source: a word of the detail, and its bit in the summary. */
+byte detail;
+bool summary;
+bool published;
+
+/* The sinks, under the mutex. */
+byte mutex = NOBODY;
+byte sink[READERS];
+bool joined[READERS];
+
+/* What a marker has stored and others do not see yet: bits of entries. */
+byte change_buffer[MARKERS];
+byte detail_buffer[MARKERS];
+bool summary_buffer[MARKERS];
+
+/* SRCU: who is in a section, and whom a grace period waits for. */
+bool in_section[MARKERS];
+bool awaited[MARKERS];
+
+inline lock_entry(i)
+{
+	atomic { !locked[i] -> locked[i] = true }
+}
+
+inline unlock_entry(i)
+{
+	locked[i] = false
+}
+
+/* What only the holder of the mutex looks at needs no steps of its own. */
+inline lock_mutex(r)
+{
+	atomic { mutex == NOBODY -> mutex = r }
+}
+
+inline unlock_mutex()
+{
+	mutex = NOBODY
+}
+
+/* The stores of marker @m leave its buffer. */
+proctype store_buffer(byte m)
+{
+end:	do
+	:: d_step { change_buffer[m] ->
+		stale[0] = stale[0] | change_buffer[m];
+		stale[1] = stale[1] | change_buffer[m];
+		change_buffer[m] = 0 }
+	:: d_step { detail_buffer[m] ->
+		detail = detail | detail_buffer[m];
+		detail_buffer[m] = 0 }
+	:: d_step { summary_buffer[m] ->
+		summary = true;
+		summary_buffer[m] = false }
+	od
+}
+
+/* A release is one, too, for what has been stored. */
+inline full_barrier(m)
+{
+	(!change_buffer[m] && !detail_buffer[m] && !summary_buffer[m])
+}
+
+inline set_summary(m)
+{
+	d_step {
+		if
+		:: summary
+		:: else -> summary_buffer[m] = true
+		fi
+	}
+}
+
+inline mark(m, i)
+{
+#ifdef SUMMARY_FIRST
+	set_summary(m);
+	full_barrier(m);
+	detail_buffer[m] = BIT(i)
+#else
+	detail_buffer[m] = BIT(i);
+#ifndef NO_BARRIER
+	full_barrier(m);
+#endif
+	set_summary(m)
+#endif
+}
+
+inline enter_section(m)
+{
+	d_step { in_section[m] = true; map = published }
+}
+
+inline leave_section(m)
+{
+	d_step { in_section[m] = false; awaited[m] = false; map = false; i = 0 }
+}
+
+inline change_entry(m, which)
+{
+	atomic {
+		!locked[which] ->
+		locked[which] = true;
+		i = which;
+		change_buffer[m] = BIT(which)
+	}
+}
+
+proctype marker(byte m)
+{
+	byte i;
+	bool map;
+
+end:	do
+	:: enter_section(m);
+		if
+		:: change_entry(m, 0)
+		:: change_entry(m, 1)
+		fi;
+#ifdef MARK_AFTER_UNLOCK
+		full_barrier(m);
+		unlock_entry(i);
+#endif
+		if
+		:: map -> mark(m, i)
+		:: else
+		fi;
+		full_barrier(m);
+#ifndef MARK_AFTER_UNLOCK
+		unlock_entry(i);
+#endif
+		leave_section(m)
+	od
+}
+
+/* Moves what is in the detail to the sinks; @r is who sweeps. */
+inline sweep_detail(r)
+{
+	d_step {
+#ifdef SWEEP_FOR_ONE
+		sink[r] = sink[r] | detail;
+#else
+		if
+		:: joined[0] -> sink[0] = sink[0] | detail
+		:: else
+		fi;
+		if
+		:: joined[1] -> sink[1] = sink[1] | detail
+		:: else
+		fi;
+#endif
+		detail = 0
+	}
+}
+
+/* Under the mutex. */
+inline sweep(r)
+{
+	if
+	:: !summary
+	:: else ->
+#ifdef DETAIL_FIRST
+		sweep_detail(r);
+		summary = false
+#else
+		summary = false;
+		sweep_detail(r)
+#endif
+	fi
+}
+
+inline publish()
+{
+	published = true;
+#ifndef NO_GRACE_PERIOD
+	d_step { awaited[0] = in_section[0]; awaited[1] = in_section[1] };
+	(!awaited[0] && !awaited[1])
+#endif
+}
+
+inline open(r)
+{
+	lock_mutex(r);
+	if
+	:: published
+	:: else -> publish()
+	fi;
+	d_step { joined[r] = true; sink[r] = ALL; unlock_mutex() }
+}
+
+inline read_entry(r, i)
+{
+#ifndef READ_UNLOCKED
+	lock_entry(i);
+#endif
+	stale[r] = stale[r] & ~BIT(i);
+#ifndef READ_UNLOCKED
+	unlock_entry(i)
+#endif
+}
+
+inline clear(r, i)
+{
+	sink[r] = sink[r] & ~BIT(i)
+}
+
+/* The mutex need not be held while the entry is read. */
+inline read_one(r, i)
+{
+	lock_mutex(r);
+	sweep(r);
+	if
+	:: d_step { sink[r] & BIT(i) ->
+#ifndef READ_FIRST
+		clear(r, i);
+#endif
+		unlock_mutex() };
+		read_entry(r, i);
+#ifdef READ_FIRST
+		lock_mutex(r);
+		d_step { clear(r, i); unlock_mutex() }
+#endif
+	:: d_step { else -> unlock_mutex() }
+	fi
+}
+
+inline check(r, i)
+{
+	lock_entry(i);
+	lock_mutex(r);
+	sweep(r);
+	d_step {
+		assert((sink[r] & BIT(i)) || !(stale[r] & BIT(i)));
+		unlock_mutex();
+		unlock_entry(i)
+	}
+}
+
+proctype reader(byte r)
+{
+	open(r);
+end:	do
+	:: read_one(r, 0)
+	:: read_one(r, 1)
+	:: check(r, 0)
+	:: check(r, 1)
+	od
+}
+
+init {
+	atomic {
+		stale[0] = ALL;
+		stale[1] = ALL;
+		run store_buffer(0);
+		run store_buffer(1);
+		run marker(0);
+		run marker(1);
+		run reader(0);
+		run reader(1)
+	}
+}
