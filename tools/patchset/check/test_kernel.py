@@ -22,6 +22,21 @@ class Arguments(fake.TestCase):
         self.fails("fetch", "--base", "debian-0", says=["unknown base 'debian-0'", "known: fake"])
 
 
+class Words(fake.TestCase):
+    def make(self, flavour):
+        for name in ("x86_64", "x86_64-kcsan"):
+            fake.write(self.base.configs / f"{name}.config", "")
+        return kernel.build_for(self.base, "x86_64", flavour).make("bzImage")
+
+    def test_kcsan_watches_named_files_only(self):
+        words = self.make("kcsan")
+        self.assertIn("KCSAN_SANITIZE=n", words)
+        self.assertIn("KCSAN_SANITIZE_change_map.o=y", words)
+
+    def test_no_words_for_others(self):
+        self.assertFalse([word for word in self.make("normal") if "KCSAN" in word])
+
+
 class Fragments(fake.TestCase):
     def check(self, fragment, final):
         paths = []

@@ -25,15 +25,20 @@ ARCHES = {"x86_64": Arch("bzImage", "x86", ""),
 
 @dataclass(frozen=True)
 class Flavour:
-    """Whether it is of the pristine tree, and the fragment that is merged over the architecture's."""
+    """Whether it is of the pristine tree, the fragment merged over the architecture's, what make is told."""
 
     stock: bool = False
     fragment: str = ""
+    words: tuple = ()
 
 
+# KCSAN looks at no more than what is raced in these kernels, so that each of its reports is about that;
+# spin locks, which are out of line, tell it that they are barriers.
+KCSAN = ("KCSAN_SANITIZE=n", "KCSAN_SANITIZE_change_map.o=y", "KCSAN_SANITIZE_change_map_test.o=y",
+         "KCSAN_INSTRUMENT_BARRIERS_spinlock.o=y")
 FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavour(fragment="4k"),
-            "modules": Flavour(fragment="modules"), "stock": Flavour(stock=True),
-            "stock-debug": Flavour(stock=True, fragment="debug")}
+            "modules": Flavour(fragment="modules"), "kcsan": Flavour(fragment="kcsan", words=KCSAN),
+            "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug")}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"error|\*\*\*|undefined reference", re.I)
 
@@ -47,11 +52,12 @@ class Build:
     out: Path
     log: Path
     fragments: tuple
+    words: tuple = ()
 
     def make(self, *words):
         cross = ARCHES[self.arch].cross
         return ["make", "-C", str(self.source), f"O={self.out}", f"ARCH={self.arch}", f"-j{os.cpu_count()}",
-                f"CROSS_COMPILE={cross}", f"CC=ccache {cross}gcc", *words]
+                f"CROSS_COMPILE={cross}", f"CC=ccache {cross}gcc", *self.words, *words]
 
     def environment(self, top):
         fixed = {"CCACHE_DIR": os.environ.get("CCACHE_DIR", str(top / "build/ccache")),
@@ -97,7 +103,7 @@ def build_for(base, arch, flavour):
             out.symlink_to(real.relative_to(base.out))
         out = real
     log = base.out / "log" / f"kernel-{arch}-{flavour}.log"
-    return Build(arch, source, out, log, fragments(base, arch, flavour))
+    return Build(arch, source, out, log, fragments(base, arch, flavour), FLAVOURS[flavour].words)
 
 
 def configure(top, build):
