@@ -31,9 +31,9 @@
 #define HTAB_V_AVPN_SHIFT	7
 /* POWER9 keeps no more of the address than this. */
 #define HTAB_V_AVPN_BITS	45
-#define HTAB_V_1TB_SEG		(1ull << 62)
+#define HTAB_V_1TB_SEG		0x4000000000000000ull
 /* A segment size that there is not. */
-#define HTAB_V_BAD_SEG		(1ull << 63)
+#define HTAB_V_BAD_SEG		0x8000000000000000ull
 /* An entry of the real mode area, as the first segment of 1 TiB has. */
 #define HTAB_V_VRMA		(HTAB_V_1TB_SEG | 0x1ffffffull << 24)
 
@@ -44,12 +44,12 @@
 #define HTAB_R_R		0x100ull
 #define HTAB_R_RPN_SHIFT	12
 /* With HTAB_V_LARGE: what says that a page has 64 KiB, or 16 MiB, or nothing. */
-#define HTAB_R_64K		(1ull << 12)
-#define HTAB_R_16M		(0ull << 12)
-#define HTAB_R_NO_SIZE		(2ull << 12)
+#define HTAB_R_64K		0x1000ull
+#define HTAB_R_16M		0x0ull
+#define HTAB_R_NO_SIZE		0x2000ull
 
 /* Where the guest has no memory: entries that lead there are emulated MMIO. */
-#define HTAB_NO_MEMORY		(1ull << 40)
+#define HTAB_NO_MEMORY		0x10000000000ull
 
 #define HTAB_HEADER		sizeof(struct kvm_get_htab_header)
 #define HTAB_ENTRY		16
@@ -155,6 +155,8 @@ struct htab_slot {
 struct htab_shadow {
 	uint64_t entries;
 	struct htab_slot *slots;
+	/* The table may be replaced while it is read, which begins anew then. */
+	bool any_order;
 	/* Entries that had a bit of HTAB_V_OWN. */
 	uint64_t n_own_bits;
 	/* What was wrong with the stream, or NULL. */
@@ -251,7 +253,7 @@ __htab_header_error(const struct htab_shadow *shadow,
 		return "entries are cut off";
 	if (end > shadow->entries)
 		return "a record beyond the table";
-	if (header->index < least_index)
+	if (header->index < least_index && !shadow->any_order)
 		return "records of one read are not in order";
 	return NULL;
 }

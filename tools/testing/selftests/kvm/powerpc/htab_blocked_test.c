@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_PPC_GET_HTAB_FD: a read or a write waits for a page of its buffer, and
+ * meanwhile something else is done with the table, or with the same fd.
+ */
+#include "htab_harness.h"
+#include "htab_blocked.h"
+
+/* For what has to end, on a host that is slow. */
+#define PATIENCE	20
+
+FIXTURE(blocked)
+{
+	struct htab_vm vm;
+	int reader, writer;
+	struct blocked blocked;
+	char *page;
+	struct htab_shadow told;
+};
+
+FIXTURE_SETUP(blocked)
+{
+	ASSERT_EQ(htab_vm_create(&self->vm), 0);
+	ASSERT_EQ(htab_allocate(&self->vm, HTAB_TEST_ORDER), 0);
+	self->writer = htab_open(&self->vm, KVM_GET_HTAB_WRITE, 0);
+	ASSERT_GE(self->writer, 0);
+	ASSERT_EQ(htab_fill(self->writer, 0, 256, 1, 0), 0);
+	self->reader = htab_open(&self->vm, 0, 0);
+	ASSERT_GE(self->reader, 0);
+	ASSERT_EQ(blocked_init(&self->blocked, 1), 0);
+	self->page = calloc(1, getpagesize());
+	ASSERT_NE(self->page, NULL);
+	ASSERT_EQ(htab_shadow_init(&self->told, HTAB_ENTRIES(20)), 0);
+}
+
+FIXTURE_TEARDOWN(blocked)
+{
+	htab_shadow_destroy(&self->told);
+	free(self->page);
+	blocked_destroy(&self->blocked);
+	close(self->reader);
+	close(self->writer);
+	htab_vm_destroy(&self->vm);
+}
+
+/* A thread that makes one call. */
+struct call {
+	struct htab_vm *vm;
+	int fd;
+	char *buf;
+	size_t size;
+	uint32_t order;
+	ssize_t ret;
+};
+
+static void *call_read(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = read(call->fd, call->buf, call->size);
+	return NULL;
+}
+
+static void *call_write(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = write(call->fd, call->buf, call->size);
+	return NULL;
+}
+
+static void *call_allocate(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = htab_allocate(call->vm, call->order);
+	return NULL;
+}
+
+/* Defect 1: memory of the old table was read. The stock kernel oopses. */
+static void replace_under_a_read(struct __test_metadata *_metadata,
+				 struct _test_data_blocked *self, uint32_t order)
+{
+	struct call reading = {
+		.fd = self->reader,
+		.buf = self->blocked.mem,
+		.size = HTAB_TEST_BUFFER,
+		.ret = -1,
+	};
+	struct call allocating = { .vm = &self->vm, .order = order, .ret = -1 };
+	uint64_t entries = HTAB_ENTRIES(order);
+	pthread_t reader, allocator;
+	bool ended;
+	char *page;
+
+	ASSERT_EQ(pthread_create(&reader, NULL, call_read, &reading), 0);
+	page = blocked_wait(&self->blocked);
+	ASSERT_NE(page, NULL);
+	ASSERT_EQ(pthread_create(&allocator, NULL, call_allocate, &allocating),
+		  0);
+	ended = ends_within(allocator, PATIENCE);
+	/* Or the VM would wait for a reader's memory. */
+	EXPECT_TRUE(ended);
+
+	ASSERT_EQ(blocked_give(&self->blocked, page, self->page), 0);
+	ASSERT_TRUE(ends_within(reader, PATIENCE));
+	if (!ended)
+		pthread_join(allocator, NULL);
+	EXPECT_EQ(allocating.ret, 0);
+	EXPECT_GE(reading.ret, 0);
+
+	/* Whatever that read told, it is not what remains. */
+	self->told.entries = HTAB_ENTRIES(20);
+	if (reading.ret > 0)
+		EXPECT_EQ(htab_shadow_apply(&self->told, reading.buf,
+					    reading.ret), 0);
+	self->told.entries = entries;
+	EXPECT_GT(htab_drain(self->reader, &self->told, HTAB_TEST_BUFFER), 0);
+	EXPECT_EQ(htab_shadow_valid(&self->told), 0);
+}
+
+TEST_F(blocked, a_read_while_the_table_grows)
+{
+	replace_under_a_read(_metadata, self, 20);
+}
+
+TEST_F(blocked, a_read_while_the_table_shrinks)
+{
+	ASSERT_EQ(htab_allocate(&self->vm, 20), 0);
+	ASSERT_EQ(htab_fill(self->writer, 0, HTAB_ENTRIES(20), 64, 0), 0);
+	replace_under_a_read(_metadata, self, HTAB_TEST_ORDER);
+}
+
+TEST_F(blocked, a_read_while_the_table_is_emptied)
+{
+	replace_under_a_read(_metadata, self, HTAB_TEST_ORDER);
+}
+
+/* What is needed to run a vCPU must not wait for memory that a writer waits for. */
+TEST_F(blocked, a_write_while_the_table_is_emptied)
+{
+	struct call writing = {
+		.fd = self->writer,
+		.buf = self->blocked.mem,
+		.size = htab_record_size(1),
+		.ret = -1,
+	};
+	struct call allocating = {
+		.vm = &self->vm,
+		.order = HTAB_TEST_ORDER,
+		.ret = -1,
+	};
+	struct htab_entry entry = htab_entry_make(1, 0);
+	pthread_t writer, allocator;
+	bool ended;
+	char *page;
+
+	htab_put_record(self->page, 7, &entry, 1, 0);
+	ASSERT_EQ(pthread_create(&writer, NULL, call_write, &writing), 0);
+	page = blocked_wait(&self->blocked);
+	ASSERT_NE(page, NULL);
+	ASSERT_EQ(pthread_create(&allocator, NULL, call_allocate, &allocating),
+		  0);
+	ended = ends_within(allocator, PATIENCE);
+	EXPECT_TRUE(ended);
+
+	ASSERT_EQ(blocked_give(&self->blocked, page, self->page), 0);
+	ASSERT_TRUE(ends_within(writer, PATIENCE));
+	if (!ended)
+		pthread_join(allocator, NULL);
+	EXPECT_EQ(allocating.ret, 0);
+	EXPECT_EQ(writing.ret, htab_record_size(1));
+}
+
+/* Neither does another reader. */
+TEST_F(blocked, a_read_while_another_reader_reads)
+{
+	struct call reading = {
+		.fd = self->reader,
+		.buf = self->blocked.mem,
+		.size = HTAB_TEST_BUFFER,
+	};
+	pthread_t reader;
+	char *page;
+	int fd;
+
+	ASSERT_EQ(pthread_create(&reader, NULL, call_read, &reading), 0);
+	page = blocked_wait(&self->blocked);
+	ASSERT_NE(page, NULL);
+	fd = htab_open(&self->vm, 0, 0);
+	ASSERT_GE(fd, 0);
+	self->told.entries = HTAB_TEST_ENTRIES;
+	EXPECT_GT(htab_drain(fd, &self->told, HTAB_TEST_BUFFER), 0);
+	EXPECT_EQ(htab_set(self->writer, 3, htab_entry_make(9, 0)), 0);
+	EXPECT_GT(htab_drain(fd, &self->told, HTAB_TEST_BUFFER), 0);
+	close(fd);
+	ASSERT_EQ(blocked_give(&self->blocked, page, self->page), 0);
+	ASSERT_TRUE(ends_within(reader, PATIENCE));
+}
+
+/*
+ * Two threads that read from one fd do so one after the other. If they do, the
+ * second one waits for the first, so it is let go on after a while.
+ */
+TEST_F(blocked, a_read_while_the_same_reader_reads)
+{
+	char *buf = calloc(1, HTAB_TEST_BUFFER);
+	struct call first = {
+		.fd = self->reader,
+		.buf = self->blocked.mem,
+		.size = HTAB_TEST_BUFFER,
+	};
+	struct call second = {
+		.fd = self->reader,
+		.buf = buf,
+		.size = HTAB_TEST_BUFFER,
+	};
+	pthread_t threads[2];
+	bool ended;
+	char *page;
+
+	ASSERT_EQ(pthread_create(&threads[0], NULL, call_read, &first), 0);
+	page = blocked_wait(&self->blocked);
+	ASSERT_NE(page, NULL);
+	ASSERT_EQ(pthread_create(&threads[1], NULL, call_read, &second), 0);
+	ended = ends_within(threads[1], 1);
+	ASSERT_EQ(blocked_give(&self->blocked, page, self->page), 0);
+	ASSERT_TRUE(ends_within(threads[0], PATIENCE));
+	if (!ended)
+		ASSERT_TRUE(ends_within(threads[1], PATIENCE));
+
+	ASSERT_GT(first.ret, 0);
+	ASSERT_GT(second.ret, 0);
+	self->told.entries = HTAB_TEST_ENTRIES;
+	ASSERT_EQ(htab_shadow_apply(&self->told, first.buf, first.ret), 0);
+	ASSERT_EQ(htab_shadow_apply(&self->told, second.buf, second.ret), 0);
+	EXPECT_EQ(htab_shadow_told(&self->told, 0, 200), 200);
+	EXPECT_EQ(self->told.slots[0].told, 1);
+	free(buf);
+}
+
+HTAB_HARNESS_MAIN

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_PPC_GET_HTAB_FD: calls that go over a large table let others run, end
+ * early for a fatal signal, and for no other.
+ *
+ * That is seen from the time, of which a busy host may take some away. So each
+ * is tried several times: a kernel that does not yield never gets it right.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "htab_harness.h"
+
+#define LARGE_ORDER	26
+#define TRIES		5
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+FIXTURE(large)
+{
+	struct htab_vm vm;
+	int writer;
+};
+
+FIXTURE_SETUP(large)
+{
+	ASSERT_EQ(htab_vm_create(&self->vm), 0);
+	ASSERT_EQ(htab_allocate(&self->vm, LARGE_ORDER), 0);
+	self->writer = htab_open(&self->vm, KVM_GET_HTAB_WRITE, 0);
+	ASSERT_GE(self->writer, 0);
+}
+
+FIXTURE_TEARDOWN(large)
+{
+	close(self->writer);
+	htab_vm_destroy(&self->vm);
+}
+
+/* One read() goes over all of an empty table: returns how long it takes. */
+static uint64_t read_all(int fd)
+{
+	char buf[4096];
+	uint64_t begin = now_ns();
+
+	return read(fd, buf, sizeof(buf)) > 0 ? now_ns() - begin : 0;
+}
+
+/* The same for a write() that makes each entry invalid. */
+static uint64_t clear_all(int writer)
+{
+	char buf[4096];
+	uint64_t index, run, begin;
+	size_t size = 0;
+
+	for (index = 0; index < HTAB_ENTRIES(LARGE_ORDER); index += run) {
+		run = HTAB_ENTRIES(LARGE_ORDER) - index;
+		if (run > HTAB_MAX_RUN)
+			run = HTAB_MAX_RUN;
+		size += htab_put_record(buf + size, index, NULL, 0, run);
+	}
+	begin = now_ns();
+	return write(writer, buf, size) == (ssize_t)size ? now_ns() - begin : 0;
+}
+
+/* Somebody else who wants to run: the longest time that he could not. */
+struct other {
+	pthread_t thread;
+	atomic_bool runs;
+	atomic_bool ends;
+	uint64_t longest;
+};
+
+static void *run_along(void *arg)
+{
+	struct other *other = arg;
+	uint64_t last = now_ns(), now;
+
+	while (!other->ends) {
+		other->runs = true;
+		now = now_ns();
+		if (now - last > other->longest)
+			other->longest = now - last;
+		last = now;
+	}
+	return NULL;
+}
+
+static int other_start(struct other *other)
+{
+	memset(other, 0, sizeof(*other));
+	if (pthread_create(&other->thread, NULL, run_along, other))
+		return -1;
+	while (!other->runs)
+		sched_yield();
+	return 0;
+}
+
+static void other_end(struct other *other)
+{
+	other->ends = true;
+	pthread_join(other->thread, NULL);
+}
+
+static bool yields(struct __test_metadata *_metadata, uint64_t took,
+		   uint64_t longest)
+{
+	TH_LOG("took %llu us, without another for %llu us",
+	       (unsigned long long)took / 1000,
+	       (unsigned long long)longest / 1000);
+	return took && longest < took / 4;
+}
+
+TEST_F_TIMEOUT(large, a_read_yields, 120)
+{
+	struct other other;
+	bool good = false;
+	uint64_t took;
+	int i, fd;
+
+	for (i = 0; i < TRIES && !good; i++) {
+		fd = htab_open(&self->vm, 0, 0);
+		ASSERT_GE(fd, 0);
+		ASSERT_EQ(other_start(&other), 0);
+		took = read_all(fd);
+		other_end(&other);
+		close(fd);
+		good = yields(_metadata, took, other.longest);
+	}
+	EXPECT_TRUE(good);
+}
+
+TEST_F_TIMEOUT(large, a_write_yields, 120)
+{
+	struct other other;
+	bool good = false;
+	uint64_t took;
+	int i;
+
+	for (i = 0; i < TRIES && !good; i++) {
+		ASSERT_EQ(other_start(&other), 0);
+		took = clear_all(self->writer);
+		other_end(&other);
+		good = yields(_metadata, took, other.longest);
+	}
+	EXPECT_TRUE(good);
+}
+
+/* ---- Signals ---- */
+
+/* What a child with a VM of its own tells of it. */
+struct child {
+	int ready[2];
+	uint64_t full;
+	/* Set right before its second read. */
+	atomic_ullong begin;
+};
+
+static void read_in_a_child(struct child *child)
+{
+	struct htab_vm vm;
+	int fds[2];
+
+	if (htab_vm_create(&vm) || htab_allocate(&vm, LARGE_ORDER))
+		_exit(1);
+	fds[0] = htab_open(&vm, 0, 0);
+	fds[1] = htab_open(&vm, 0, 0);
+	child->full = read_all(fds[0]);
+	if (write(child->ready[1], "", 1) != 1)
+		_exit(1);
+	child->begin = now_ns();
+	read_all(fds[1]);
+	pause();
+}
+
+/* Whether a read() that is killed ends long before it is through. */
+static bool dies_early(struct __test_metadata *_metadata, struct child *child)
+{
+	uint64_t took;
+	pid_t pid;
+	char c;
+
+	memset(child, 0, sizeof(*child));
+	ASSERT_EQ(pipe(child->ready), 0);
+	pid = fork();
+	if (!pid)
+		read_in_a_child(child);
+	ASSERT_GT(pid, 0);
+	close(child->ready[1]);
+	/* While the child finds out how long it takes, it is left alone. */
+	ASSERT_EQ(read(child->ready[0], &c, 1), 1);
+	while (!child->begin)
+		sched_yield();
+
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	took = now_ns() - child->begin;
+	close(child->ready[0]);
+	TH_LOG("one takes %llu us, dead after %llu us",
+	       (unsigned long long)child->full / 1000,
+	       (unsigned long long)took / 1000);
+	return took < child->full / 4;
+}
+
+TEST_F_TIMEOUT(htab, a_fatal_signal_ends_a_read, 120)
+{
+	struct child *child = mmap(NULL, sizeof(*child), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool good = false;
+	int i;
+
+	ASSERT_NE(child, MAP_FAILED);
+	for (i = 0; i < TRIES && !good; i++)
+		good = dies_early(_metadata, child);
+	EXPECT_TRUE(good);
+}
+
+static atomic_uint ticks;
+
+static void tick(int signal)
+{
+	ticks++;
+}
+
+/* A user takes EINTR for the end, so there must not be any. */
+TEST_F_TIMEOUT(large, other_signals_do_not_end_a_call, 120)
+{
+	struct itimerval each_ms = { { 0, 1000 }, { 0, 1000 } };
+	struct sigaction action = { .sa_handler = tick };
+	int i, fd;
+
+	ASSERT_EQ(sigaction(SIGALRM, &action, NULL), 0);
+	ASSERT_EQ(setitimer(ITIMER_REAL, &each_ms, NULL), 0);
+	for (i = 0; i < 3; i++) {
+		fd = htab_open(&self->vm, 0, 0);
+		ASSERT_GE(fd, 0);
+		EXPECT_GT(read_all(fd), 0);
+		close(fd);
+		EXPECT_GT(clear_all(self->writer), 0);
+	}
+	EXPECT_GT(ticks, 0);
+}
+
+HTAB_HARNESS_MAIN
