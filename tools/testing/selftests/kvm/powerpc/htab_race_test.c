@@ -1,0 +1,600 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_PPC_GET_HTAB_FD against all that replaces a table, or takes memory from the
+ * guest, at the same time. Whatever happens, in the end a reader that was there all
+ * the time knows what a new reader is told, and the guest goes on.
+ *
+ * A case is over after a number of rounds. SIGALRM ends the program if one hangs;
+ * nothing else depends on time.
+ */
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "htab_guest.h"
+
+#define ORDER		HTAB_MIN_ORDER
+#define ENTRIES		HTAB_ENTRIES(ORDER)
+#define MAX_ORDER	(ORDER + 2)
+#define READERS		2
+#define BUFFER		65536
+
+static struct {
+	unsigned long rounds;
+	unsigned int seconds;	/* that a case may take */
+} options = { 30, 120 };
+
+static struct htab_guest guest;
+static struct htab_vcpu *vcpu;
+static uint32_t order;		/* of the present table */
+static bool failed;
+
+static void fail(const char *what, long ret)
+{
+	if (!failed)
+		ksft_print_msg("%s: %ld\n", what, ret);
+	failed = true;
+}
+
+static uint64_t random_state;
+
+static uint64_t below(uint64_t end)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (random_state >> 11) % end;
+}
+
+/* -- Threads that do something until they are told to stop */
+
+struct racer {
+	void (*once)(struct racer *racer);
+	pthread_t thread;
+	bool stop;
+	unsigned long rounds;
+
+	/* Of a reader. */
+	int fd;
+	size_t size;
+	struct htab_shadow shadow;
+	char buf[BUFFER];
+};
+
+static unsigned long rounds_of(struct racer *racer)
+{
+	return __atomic_load_n(&racer->rounds, __ATOMIC_RELAXED);
+}
+
+static void *race(void *arg)
+{
+	struct racer *racer = arg;
+
+	while (!__atomic_load_n(&racer->stop, __ATOMIC_RELAXED)) {
+		racer->once(racer);
+		__atomic_add_fetch(&racer->rounds, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void start(struct racer *racer, void (*once)(struct racer *racer))
+{
+	racer->once = once;
+	racer->stop = false;
+	racer->rounds = 0;
+	if (pthread_create(&racer->thread, NULL, race, racer))
+		ksft_exit_fail_msg("no thread\n");
+}
+
+/* Both get some time. */
+static void wait_round(struct racer *racer)
+{
+	unsigned long now = rounds_of(racer);
+
+	while (rounds_of(racer) == now)
+		sched_yield();
+}
+
+static void stop(struct racer *racer)
+{
+	__atomic_store_n(&racer->stop, true, __ATOMIC_RELAXED);
+	pthread_join(racer->thread, NULL);
+}
+
+/* -- Readers */
+
+static struct racer readers[READERS];
+
+static void read_once(struct racer *reader)
+{
+	ssize_t ret;
+
+	ret = htab_read(reader->fd, &reader->shadow, reader->buf, reader->size);
+	if (ret < 0)
+		fail(reader->shadow.error ?: "read", ret);
+	if (ret <= 0)
+		sched_yield();
+}
+
+static void open_readers(void)
+{
+	static const size_t sizes[READERS] = { 2048, 24 + 16 * 7 };
+	int i;
+
+	for (i = 0; i < READERS; i++) {
+		readers[i].size = sizes[i];
+		readers[i].fd = htab_open(&guest.vm, 0, 0);
+		if (readers[i].fd < 0 ||
+		    htab_shadow_init(&readers[i].shadow,
+				     HTAB_ENTRIES(MAX_ORDER)))
+			ksft_exit_fail_msg("no reader\n");
+	}
+}
+
+static void start_readers(void)
+{
+	int i;
+
+	open_readers();
+	for (i = 0; i < READERS; i++)
+		start(&readers[i], read_once);
+}
+
+/* What they know has to be what a new one is told. */
+static void check_reader(struct racer *reader)
+{
+	long ret;
+
+	reader->shadow.entries = HTAB_ENTRIES(MAX_ORDER);
+	ret = htab_drain(reader->fd, &reader->shadow, BUFFER);
+	if (ret < 0)
+		fail(reader->shadow.error ?: "drain", ret);
+	reader->shadow.entries = HTAB_ENTRIES(order);
+	ret = htab_shadow_stale(&guest.vm, &reader->shadow);
+	if (ret)
+		fail("not what the table is, in entries", ret);
+}
+
+static void check_readers(void)
+{
+	int i;
+
+	for (i = 0; i < READERS; i++)
+		check_reader(&readers[i]);
+}
+
+static void close_readers(void)
+{
+	int i;
+
+	for (i = 0; i < READERS; i++) {
+		close(readers[i].fd);
+		htab_shadow_destroy(&readers[i].shadow);
+	}
+}
+
+static void stop_readers(void)
+{
+	int i;
+
+	for (i = 0; i < READERS; i++)
+		stop(&readers[i]);
+	check_readers();
+	close_readers();
+}
+
+/* -- The guest */
+
+/* Makes and removes entries all over the table, all of which it has. */
+static void churn(void)
+{
+	struct htab_entry entry = htab_page(1, HTAB_PAGES);
+	uint64_t i, index;
+
+	htab_no_commands(vcpu);
+	for (i = 0; i < 100; i++) {
+		index = below(ENTRIES / HTAB_GROUP) * HTAB_GROUP;
+		entry.v ^= i % 2 ? 0 : HTAB_V_BOLTED;
+		htab_command(vcpu, H_ENTER, H_EXACT, index + i % 7, entry.v,
+			     entry.r);
+		htab_command(vcpu, H_PROTECT, i % 4, index + i % 3, 0, 0);
+		index = below(ENTRIES / HTAB_GROUP) * HTAB_GROUP;
+		if (i % 2)
+			htab_command(vcpu, H_REMOVE, 0, index + i % 7, 0, 0);
+	}
+	if (htab_start(vcpu))
+		ksft_exit_fail_msg("no thread\n");
+	htab_wait_rounds(vcpu, 1);
+}
+
+static void stop_churn(void)
+{
+	int ret = htab_stop(vcpu);
+
+	if (ret)
+		fail("the guest", ret);
+}
+
+/* Has some entries, without running. */
+static void fill(void)
+{
+	struct htab_entry entry = htab_page(1, HTAB_PAGES);
+	uint64_t i;
+
+	htab_no_commands(vcpu);
+	for (i = 0; i < 100; i++)
+		htab_command(vcpu, H_ENTER, H_EXACT, 8 * below(ENTRIES / 8),
+			     entry.v, entry.r);
+	if (htab_run(vcpu))
+		fail("the guest", -EIO);
+}
+
+static void allocate(uint32_t new_order)
+{
+	int ret = htab_allocate(&guest.vm, new_order);
+
+	if (ret)
+		fail("allocate", ret);
+	order = new_order;
+}
+
+/* -- The cases. The table has entries, and nothing else goes on yet. */
+
+static void readers_of_a_churn(void)
+{
+	unsigned long i;
+
+	start_readers();
+	churn();
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&readers[i % READERS]);
+		htab_wait_rounds(vcpu, 1);
+	}
+	stop_churn();
+	stop_readers();
+}
+
+static void readers_come_and_go(void)
+{
+	char buf[2048];
+	unsigned long i;
+	int fd;
+
+	start_readers();
+	churn();
+	for (i = 0; i < options.rounds; i++) {
+		fd = htab_open(&guest.vm, i % 2, below(ENTRIES));
+		if (fd < 0)
+			fail("open", fd);
+		if (read(fd, buf, sizeof(buf)) < 0)
+			fail("read", -errno);
+		wait_round(&readers[i % READERS]);
+		close(fd);
+	}
+	stop_churn();
+	stop_readers();
+}
+
+static void reset(void)
+{
+	unsigned long i;
+
+	start_readers();
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&readers[i % READERS]);
+		fill();
+		wait_round(&readers[i % READERS]);
+		allocate(ORDER);
+	}
+	fill();
+	stop_readers();
+}
+
+static void other_sizes(void)
+{
+	unsigned long i;
+
+	start_readers();
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&readers[i % READERS]);
+		allocate(ORDER + below(MAX_ORDER - ORDER + 1));
+		wait_round(&readers[i % READERS]);
+		fill();
+	}
+	stop_readers();
+}
+
+/* None of the sizes can be had: the old table is gone all the same. */
+static void no_table(void)
+{
+	unsigned long i;
+
+	start_readers();
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&readers[i % READERS]);
+		if (htab_allocate(&guest.vm, 46) != -ENOMEM)
+			fail("allocated too much", 0);
+		wait_round(&readers[i % READERS]);
+		allocate(ORDER);
+		fill();
+	}
+	stop_readers();
+}
+
+/* A size that says nothing, where there is nothing that it could be the size of. */
+static void no_size(void)
+{
+	unsigned long i;
+
+	start_readers();
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&readers[i % READERS]);
+		htab_allocate(&guest.vm, 46);
+		wait_round(&readers[i % READERS]);
+		if (htab_allocate(&guest.vm, 0) != -EINVAL)
+			fail("allocated nothing", 0);
+		allocate(ORDER);
+		fill();
+	}
+	stop_readers();
+}
+
+static void resize(uint32_t new_order)
+{
+	struct kvm_ppc_resize_hpt rhpt = { .shift = new_order };
+	int ret;
+
+	do {
+		ret = ioctl(guest.vm.vm_fd, KVM_PPC_RESIZE_HPT_PREPARE, &rhpt);
+		sched_yield();
+	} while (ret > 0);
+	if (!ret)
+		ret = ioctl(guest.vm.vm_fd, KVM_PPC_RESIZE_HPT_COMMIT, &rhpt);
+	if (!ret)
+		order = new_order;
+	else if (errno != ENOSPC)
+		fail("resize", -errno);
+}
+
+static void resized(void)
+{
+	unsigned long i;
+
+	start_readers();
+	churn();
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&readers[i % READERS]);
+		htab_wait_rounds(vcpu, 1);
+		resize(ORDER + i % (MAX_ORDER - ORDER + 1));
+	}
+	stop_churn();
+	stop_readers();
+}
+
+static int set_radix(bool radix)
+{
+	struct kvm_ppc_mmuv3_cfg config = {
+		.flags = radix ? KVM_PPC_MMUV3_RADIX : 0,
+		.process_table = radix ? 1ull << 63 : 0,
+	};
+
+	return ioctl(guest.vm.vm_fd, KVM_PPC_CONFIGURE_V3_MMU, &config) ?
+		-errno : 0;
+}
+
+static void radix_and_back(void)
+{
+	unsigned long i;
+
+	start_readers();
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&readers[i % READERS]);
+		if (set_radix(true) || set_radix(false))
+			fail("configure", -errno);
+		wait_round(&readers[i % READERS]);
+		allocate(ORDER);
+		fill();
+	}
+	stop_readers();
+}
+
+/* The fd outlives everything else that keeps the VM. */
+static void vm_goes(void)
+{
+	unsigned long i;
+
+	for (i = 0; i < options.rounds / 10 + 1; i++) {
+		start_readers();
+		wait_round(&readers[0]);
+		htab_guest_destroy(&guest);
+		wait_round(&readers[1]);
+		stop(&readers[0]);
+		stop(&readers[1]);
+		close_readers();
+		if (htab_guest_create(&guest, ORDER, 1))
+			ksft_exit_fail_msg("no guest\n");
+		fill();
+	}
+}
+
+/* -- Writes while the slot goes to which the entries lead */
+
+#define SLOT_GPA	(4 * HTAB_MEMORY)
+#define SLOT_SIZE	0x100000ul
+#define RECORD		500
+
+static struct racer writer;
+
+static void set_slot(uint64_t gpa, uint64_t size)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = 1,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (unsigned long)guest.memory + HTAB_PAGES,
+	};
+
+	if (ioctl(guest.vm.vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
+		fail("slot", -errno);
+}
+
+/* Each write finds its buffer missing, which gives the others time. */
+static void write_once(struct racer *racer)
+{
+	static char *record;
+	struct htab_entry entries[RECORD];
+	size_t size;
+	int i;
+
+	if (!record)
+		record = mmap(NULL, BUFFER, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	for (i = 0; i < RECORD; i++)
+		entries[i] = htab_page(i, SLOT_GPA + i * 0x800 / 0x1000 * 0x1000);
+	size = htab_put_record(record, 1024, entries, RECORD, 0);
+	madvise(record, BUFFER, MADV_DONTNEED);
+	if (write(racer->fd, record, size) != (ssize_t)size)
+		fail("write", -errno);
+	if (htab_clear(racer->fd, 1024, RECORD))
+		fail("clear", -errno);
+}
+
+static void slots_go(void)
+{
+	unsigned long i;
+
+	writer.fd = htab_open(&guest.vm, KVM_GET_HTAB_WRITE, 0);
+	set_slot(SLOT_GPA, SLOT_SIZE);
+	open_readers();
+	start(&writer, write_once);
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&writer);
+		set_slot(SLOT_GPA, 0);
+		wait_round(&writer);
+		set_slot(SLOT_GPA, SLOT_SIZE);
+		/* Moved. */
+		set_slot(SLOT_GPA + SLOT_SIZE, SLOT_SIZE);
+		set_slot(SLOT_GPA, SLOT_SIZE);
+	}
+	stop(&writer);
+	close(writer.fd);
+	check_readers();
+	close_readers();
+	set_slot(SLOT_GPA, 0);
+}
+
+static void memory_goes(void)
+{
+	unsigned long i;
+	char *memory = guest.memory + HTAB_PAGES;
+
+	start_readers();
+	churn();
+	for (i = 0; i < options.rounds; i++) {
+		wait_round(&readers[i % READERS]);
+		madvise(memory, 0x10000, MADV_DONTNEED);
+		htab_wait_rounds(vcpu, 1);
+		mprotect(memory, 0x10000, i % 2 ? PROT_READ | PROT_WRITE :
+						 PROT_READ);
+	}
+	mprotect(memory, 0x10000, PROT_READ | PROT_WRITE);
+	stop_churn();
+	stop_readers();
+}
+
+struct race_case {
+	const char *name;
+	void (*run)(void);
+	bool radix;
+	bool wanted;
+};
+
+static struct race_case cases[] = {
+	{ "churn", readers_of_a_churn, false, false },
+	{ "come_and_go", readers_come_and_go, false, false },
+	{ "memory", memory_goes, false, false },
+	{ "reset", reset, false, false },
+	{ "resize", resized, false, false },
+	{ "radix", radix_and_back, true, false },
+	{ "slots", slots_go, false, false },
+	{ "vm", vm_goes, false, false },
+	{ "sizes", other_sizes, false, false },
+	{ "no_table", no_table, false, false },
+	{ "no_size", no_size, false, false },
+};
+
+static bool has_radix(void)
+{
+	return ioctl(guest.vm.vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_PPC_MMU_RADIX);
+}
+
+static void run_case(const struct race_case *race)
+{
+	failed = false;
+	order = ORDER;
+	random_state = 88172645463325252ull;
+	memset(&guest, 0, sizeof(guest));
+	if (htab_guest_create(&guest, ORDER, 1))
+		ksft_exit_fail_msg("no guest\n");
+	vcpu = &guest.vcpu[0];
+	fill();
+	if (race->radix && !has_radix()) {
+		ksft_test_result_skip("%s: no radix\n", race->name);
+	} else {
+		race->run();
+		fill();
+		ksft_test_result(!failed, "%s\n", race->name);
+	}
+	htab_guest_destroy(&guest);
+}
+
+/* Returns how many cases have this name, or any if there is none. */
+static unsigned int want(const char *name)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (name && strcmp(name, cases[i].name))
+			continue;
+		cases[i].wanted = true;
+		n++;
+	}
+	return n;
+}
+
+/* Returns how many cases to run. */
+static unsigned int parse(int argc, char **argv)
+{
+	unsigned int n = 0;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "c:n:t:")) != -1) {
+		if (opt == 'n')
+			options.rounds = strtoul(optarg, NULL, 0);
+		else if (opt == 't')
+			options.seconds = strtoul(optarg, NULL, 0);
+		else if (opt != 'c' || !want(optarg))
+			ksft_exit_fail_msg("-c case ... -n rounds -t seconds\n");
+		else
+			n++;
+	}
+	return n ? n : want(NULL);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int i;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	ksft_print_header();
+	ksft_set_plan(parse(argc, argv));
+	htab_be_nice();
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (!cases[i].wanted)
+			continue;
+		alarm(options.seconds);
+		run_case(&cases[i]);
+	}
+	ksft_finished();
+}
