@@ -12,9 +12,9 @@
  *   mutex of the owner's.  kvm_change_map_sweep() moves what a source has
  *   gathered to all sinks of a list, under the same mutex.
  *
- * For nothing to get lost, an entry has to be changed and then marked under a
- * lock of its own, and be read, under that lock, after the sweep that finds the
- * mark, and after its bit in the sink was cleared.
+ * For nothing to get lost, an entry has to be changed and marked, in any order,
+ * while a lock of its own is held, and be read, under that lock, after the sweep
+ * that finds the mark, and after its bit in the sink was cleared.
  */
 #ifndef __KVM_CHANGE_MAP_H
 #define __KVM_CHANGE_MAP_H
@@ -81,8 +81,8 @@ static inline unsigned long *kvm_change_map_word(unsigned long *const *chunks,
 }
 
 /*
- * Marks entry @i, below the nr of @source.  In any context, under the entry's
- * lock and after the change.
+ * Marks entry @i, below the nr of @source.  In any context, while the entry is
+ * locked.  Orders what was changed in it before what comes after.
  */
 static inline void kvm_change_map_mark(struct kvm_change_map *source,
 				       unsigned long i)

@@ -230,17 +230,14 @@ EXPORT_SYMBOL_GPL(kvm_change_map_next);
 
 unsigned long kvm_change_map_count(const struct kvm_change_map *map)
 {
-	unsigned long word = 0, nr = BITS_TO_LONGS(map->nr), count = 0;
+	unsigned long word, nr = BITS_TO_LONGS(map->nr), count = 0;
 
-	for (;;) {
-		word = next_bit(map->summary, nr, word);
-		if (word == nr)
-			return count;
-
+	for (word = next_bit(map->summary, nr, 0); word < nr;
+	     word = next_bit(map->summary, nr, word + 1)) {
 		count += hweight_long(*kvm_change_map_word(map->detail,
 							   word * BITS_PER_LONG));
-		if (!(++word & KVM_CHANGE_MAP_CHUNK_MASK))
-			cond_resched();
+		cond_resched();
 	}
+	return count;
 }
 EXPORT_SYMBOL_GPL(kvm_change_map_count);
