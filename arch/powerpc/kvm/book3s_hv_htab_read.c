@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reading a hash page table from the fd of KVM_PPC_GET_HTAB_FD.
+ *
+ * A pass goes over the table once, from the first entry to the last, and tells
+ * the entries that were pending when it began, some that have become so since,
+ * and those that hardware has set R or C of.  0 is returned by a read that goes
+ * through a whole pass and finds nothing.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/kvm_change_map.h>
+#include <linux/minmax.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
+
+#include <asm/kvm_ppc.h>
+#include <asm/kvm_book3s.h>
+
+#include "book3s_hv_htab.h"
+
+/* A record with one valid entry, the least there must be room for. */
+#define HTAB_MIN_READ	(HTAB_HEADER_SIZE + HTAB_ENTRY_SIZE)
+
+/* Entries that a header can count of a kind. */
+#define HTAB_MAX_RUN	0xffffu
+static_assert(HTAB_BUF_SIZE / HTAB_ENTRY_SIZE <= HTAB_MAX_RUN);
+
+/* Entries to look at before others get a chance of the locks. */
+#define HTAB_MAX_LOOKS	4096
+
+/* An entry as the guest sees it. */
+struct htab_entry {
+	u64 v;
+	u64 r;
+	bool valid;
+	/* Hardware had set R or C, which nobody was told of. */
+	bool rc_is_new;
+};
+
+/* How far htab_look() got. */
+enum htab_progress {
+	HTAB_MORE,
+	HTAB_NO_ROOM,
+	HTAB_END,
+};
+
+/* The bits of R and C that the guest's view lacks.  Without the lock, a hint. */
+static u64 new_rc(const __be64 *hptep, const struct revmap_entry *rev)
+{
+	u64 v = be64_to_cpu(READ_ONCE(hptep[0]));
+	u64 r = be64_to_cpu(READ_ONCE(hptep[1]));
+
+	if (!(v & HPTE_V_VALID))
+		return 0;
+
+	return r & ~READ_ONCE(rev->guest_rpte) & (HPTE_R_R | HPTE_R_C);
+}
+
+/*
+ * Whether an entry that is not pending has to be looked at under its lock: that R
+ * or C is set, that somebody is changing it, or that there is none to watch.
+ */
+static bool is_worth_a_look(struct kvm *kvm, unsigned long i)
+{
+	__be64 *hptep = kvmppc_htab_hpte(kvm, i);
+	u64 v, rc = new_rc(hptep, &kvm->arch.hpt.rev[i]);
+
+	/*
+	 * Who has taken R or C before they were looked at holds the lock, or has
+	 * marked the entry: pairs with the barrier in kvm_change_map_mark().
+	 */
+	smp_rmb();
+	v = be64_to_cpu(READ_ONCE(hptep[0]));
+
+	return rc || (v & HPTE_V_HVLOCK) || !(v & (HPTE_V_VALID | HPTE_V_ABSENT));
+}
+
+static struct htab_entry read_entry(struct kvm *kvm, unsigned long i)
+{
+	struct revmap_entry *rev = &kvm->arch.hpt.rev[i];
+	__be64 *hptep = kvmppc_htab_hpte(kvm, i);
+	struct htab_entry entry;
+	u64 v, rc;
+
+	kvmppc_htab_lock_hpte(hptep);
+	rc = new_rc(hptep, rev);
+	rev->guest_rpte |= rc;
+	v = be64_to_cpu(hptep[0]);
+	if (cpu_has_feature(CPU_FTR_ARCH_300))
+		v = hpte_new_to_old_v(v, be64_to_cpu(hptep[1]));
+	entry.r = rev->guest_rpte & ~HPTE_GR_RESERVED;
+	unlock_hpte(hptep, be64_to_cpu(hptep[0]));
+	preempt_enable();
+
+	entry.valid = v & (HPTE_V_VALID | HPTE_V_ABSENT);
+	entry.v = (v & ~(HPTE_V_HVLOCK | HPTE_V_ABSENT)) | HPTE_V_VALID;
+	entry.rc_is_new = rc;
+
+	return entry;
+}
+
+/* Whether hardware may yet set R or C, and nobody will mark the entry for it. */
+static bool rc_can_change(const struct htab_entry *entry)
+{
+	if (!entry->valid)
+		return false;
+
+	return !(entry->r & HPTE_R_R) ||
+	       (!(entry->r & HPTE_R_C) && hpte_is_writable(entry->r));
+}
+
+static void update_watch(struct kvm *kvm, unsigned long i,
+			 const struct htab_entry *entry)
+{
+	if (rc_can_change(entry))
+		kvm_change_map_set(kvm->arch.htab.watch, i);
+	else
+		kvm_change_map_clear(kvm->arch.htab.watch, i);
+}
+
+/* What one reader has found out about R and C no other one will see. */
+static void tell_others(struct htab_reader *reader, unsigned long i)
+{
+	struct kvm *kvm = reader->kvm;
+	struct htab_reader *other;
+
+	list_for_each_entry(other, &kvm->arch.htab.readers, node) {
+		if (other != reader && other->pending &&
+		    other->generation == kvm->arch.htab.generation)
+			kvm_change_map_set(other->pending, i);
+	}
+}
+
+static struct kvm_get_htab_header *header_at(struct htab_reader *reader, size_t at)
+{
+	return (struct kvm_get_htab_header *)(reader->buf + at);
+}
+
+static size_t record_size(const struct kvm_get_htab_header *header)
+{
+	return HTAB_HEADER_SIZE + header->n_valid * HTAB_ENTRY_SIZE;
+}
+
+/*
+ * Whether entry @i can be counted by the last header.  HTAB_BUF_SIZE has no room
+ * for more valid ones than can be counted.
+ */
+static bool record_goes_on(struct htab_reader *reader, unsigned long i, bool valid)
+{
+	const struct kvm_get_htab_header *header = header_at(reader, reader->last);
+	unsigned long next;
+
+	if (!reader->len)
+		return false;
+
+	next = (unsigned long)header->index + header->n_valid + header->n_invalid;
+	if (i != next)
+		return false;
+
+	if (valid)
+		return !header->n_invalid;
+	return header->n_invalid < HTAB_MAX_RUN;
+}
+
+static void begin_record(struct htab_reader *reader, unsigned long i)
+{
+	reader->last = reader->len;
+	*header_at(reader, reader->last) = (struct kvm_get_htab_header) {
+		.index = i,
+	};
+	reader->len += HTAB_HEADER_SIZE;
+}
+
+static void append_entry(struct htab_reader *reader, const struct htab_entry *entry)
+{
+	struct kvm_get_htab_header *header = header_at(reader, reader->last);
+	__be64 *hpte = (__be64 *)(reader->buf + reader->len);
+
+	if (!entry->valid) {
+		header->n_invalid++;
+		return;
+	}
+
+	header->n_valid++;
+	hpte[0] = cpu_to_be64(entry->v);
+	hpte[1] = cpu_to_be64(entry->r);
+	reader->len += HTAB_ENTRY_SIZE;
+}
+
+/* Returns false, and does nothing, if that would make more than @room bytes. */
+static bool append(struct htab_reader *reader, unsigned long i,
+		   const struct htab_entry *entry, size_t room)
+{
+	bool goes_on = record_goes_on(reader, i, entry->valid);
+	size_t size = entry->valid ? HTAB_ENTRY_SIZE : 0;
+
+	if (!goes_on)
+		size += HTAB_HEADER_SIZE;
+	if (reader->len + size > room)
+		return false;
+
+	if (!goes_on)
+		begin_record(reader, i);
+	append_entry(reader, entry);
+	return true;
+}
+
+/*
+ * With BOLTED_ONLY an entry that is not bolted is no more than what makes one
+ * that was told go away.
+ */
+static bool is_of_interest(struct htab_reader *reader, unsigned long i,
+			   struct htab_entry *entry)
+{
+	if (!(reader->flags & KVM_GET_HTAB_BOLTED_ONLY) || !entry->valid ||
+	    (entry->v & HPTE_V_BOLTED))
+		return true;
+
+	entry->valid = false;
+	return kvm_change_map_test(reader->told, i);
+}
+
+/*
+ * Tells entry @i if it is @pending or hardware has set R or C.  Returns false if
+ * there is no room for it; it is pending then.
+ */
+static bool look_at(struct htab_reader *reader, unsigned long i, bool pending,
+		    size_t room)
+{
+	struct htab_entry entry;
+
+	/* Who changes it after it is read marks it again, for the next sweep. */
+	if (pending)
+		kvm_change_map_clear(reader->pending, i);
+	else if (!is_worth_a_look(reader->kvm, i))
+		return true;
+
+	entry = read_entry(reader->kvm, i);
+	update_watch(reader->kvm, i, &entry);
+	if (entry.rc_is_new)
+		tell_others(reader, i);
+	else if (!pending)
+		return true;
+
+	if (!is_of_interest(reader, i, &entry) || append(reader, i, &entry, room))
+		return true;
+
+	kvm_change_map_set(reader->pending, i);
+	return false;
+}
+
+/* Gathers records, up to @room bytes, to the end of the table at most. */
+static enum htab_progress htab_look(struct htab_reader *reader, size_t room)
+{
+	struct kvm_change_map *pending = reader->pending;
+	struct kvm_change_map *watch = reader->kvm->arch.htab.watch;
+	unsigned long next_pending = kvm_change_map_next(pending, reader->index);
+	unsigned long next_watch = kvm_change_map_next(watch, reader->index);
+	unsigned int looks;
+	unsigned long i;
+
+	lockdep_assert_held(&reader->kvm->arch.mmu_setup_lock);
+
+	for (looks = 0; looks < HTAB_MAX_LOOKS; looks++) {
+		i = min(next_pending, next_watch);
+		if (i == pending->nr) {
+			reader->index = 0;
+			reader->pass++;
+			return HTAB_END;
+		}
+
+		reader->index = i;
+		if (!look_at(reader, i, i == next_pending, room))
+			return HTAB_NO_ROOM;
+
+		reader->index = i + 1;
+		if (i == next_pending)
+			next_pending = kvm_change_map_next(pending, i + 1);
+		if (i == next_watch)
+			next_watch = kvm_change_map_next(watch, i + 1);
+	}
+	return HTAB_MORE;
+}
+
+/*
+ * Whether a pass that found nothing may have missed something: what hardware had
+ * set until somebody else took it, and marked the entry, during the pass.
+ */
+static bool pass_has_missed(struct htab_reader *reader)
+{
+	struct kvmppc_htab *htab = &reader->kvm->arch.htab;
+
+	kvm_change_map_sweep(htab->changes, &htab->sinks);
+	return kvm_change_map_next(reader->pending, 0) < reader->pending->nr;
+}
+
+/*
+ * Goes on with a pass, or begins one, of which @passes counts those of this call.
+ * After one without a find, another is enough: what was set before the call, and
+ * taken before the first came to it, is marked by now.
+ */
+static enum htab_progress go_on(struct htab_reader *reader, size_t room,
+				unsigned int *passes)
+{
+	struct kvmppc_htab *htab = &reader->kvm->arch.htab;
+	enum htab_progress progress;
+
+	if (!reader->pending)
+		return HTAB_END;
+
+	if (!reader->index) {
+		kvm_change_map_sweep(htab->changes, &htab->sinks);
+		++*passes;
+	}
+
+	progress = htab_look(reader, room);
+	if (progress == HTAB_END && !reader->len &&
+	    (!*passes || (*passes == 1 && pass_has_missed(reader))))
+		return HTAB_MORE;
+	return progress;
+}
+
+/*
+ * Gathers records of @room bytes at most.  Returns their length, 0 if there is
+ * nothing to tell, or an error if there is none.
+ */
+static ssize_t gather(struct htab_reader *reader, size_t room)
+{
+	enum htab_progress progress = HTAB_MORE;
+	unsigned int passes = 0;
+	int r;
+
+	reader->len = 0;
+	while (progress == HTAB_MORE) {
+		r = fatal_signal_pending(current) ? -EINTR :
+		    kvmppc_htab_lock_table(reader);
+		if (r)
+			return reader->len ?: r;
+
+		progress = go_on(reader, room, &passes);
+		mutex_unlock(&reader->kvm->arch.mmu_setup_lock);
+		cond_resched();
+	}
+	return reader->len;
+}
+
+static void set_range(struct kvm_change_map *map, unsigned long first,
+		      unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = first; i < first + nr; i++) {
+		kvm_change_map_set(map, i);
+		if (!(i % HTAB_MAX_LOOKS))
+			cond_resched();
+	}
+}
+
+/* Makes what was gathered pending again, unless it is about another table. */
+static void put_back(struct htab_reader *reader)
+{
+	struct kvm *kvm = reader->kvm;
+	struct kvm_get_htab_header *header;
+	size_t at;
+
+	mutex_lock(&kvm->arch.mmu_setup_lock);
+	if (reader->generation == kvm->arch.htab.generation) {
+		/* The end was reached, and another pass begun. */
+		if (!reader->index)
+			reader->pass--;
+		reader->index = header_at(reader, 0)->index;
+		for (at = 0; at < reader->len; at += record_size(header)) {
+			header = header_at(reader, at);
+			set_range(reader->pending, header->index,
+				  header->n_valid + header->n_invalid);
+		}
+	}
+	mutex_unlock(&kvm->arch.mmu_setup_lock);
+}
+
+static void clear_range(struct kvm_change_map *map, unsigned long first,
+			unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = kvm_change_map_next(map, first); i < first + nr;
+	     i = kvm_change_map_next(map, i + 1))
+		kvm_change_map_clear(map, i);
+}
+
+/* Keeps in mind what the user knows now to be valid. */
+static void note_told(struct htab_reader *reader)
+{
+	struct kvm_get_htab_header *header;
+	size_t at;
+
+	for (at = 0; at < reader->len; at += record_size(header)) {
+		header = header_at(reader, at);
+		set_range(reader->told, header->index, header->n_valid);
+		clear_range(reader->told,
+			    (unsigned long)header->index + header->n_valid,
+			    header->n_invalid);
+	}
+}
+
+/* All that was gathered gets to the user, or nothing of it was told. */
+static ssize_t deliver(struct htab_reader *reader, char __user *buf)
+{
+	if (copy_to_user(buf, reader->buf, reader->len)) {
+		put_back(reader);
+		return -EFAULT;
+	}
+
+	if (reader->told)
+		note_told(reader);
+	return reader->len;
+}
+
+static ssize_t read_records(struct htab_reader *reader, char __user *buf,
+			    size_t count)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	do {
+		n = gather(reader, min_t(size_t, count - done, HTAB_BUF_SIZE));
+		if (n > 0)
+			n = deliver(reader, buf + done);
+		if (n <= 0)
+			break;
+		done += n;
+	} while (reader->index && count - done >= HTAB_MIN_READ);
+
+	return done ?: n;
+}
+
+static ssize_t htab_read(struct file *file, char __user *buf, size_t count,
+			 loff_t *ppos)
+{
+	struct htab_reader *reader = file->private_data;
+	ssize_t n;
+	int r;
+
+	r = kvmppc_htab_check(reader->kvm);
+	if (r)
+		return r;
+	if (!count)
+		return 0;
+	if (count < HTAB_MIN_READ)
+		return -EINVAL;
+
+	if (mutex_lock_killable(&reader->lock))
+		return -EINTR;
+	n = read_records(reader, buf, count);
+	mutex_unlock(&reader->lock);
+
+	return n;
+}
+
+/* Entries that a read would tell, or look at for another table. */
+static unsigned long count_pending(struct htab_reader *reader)
+{
+	struct kvmppc_htab *htab = &reader->kvm->arch.htab;
+
+	if (reader->generation != htab->generation)
+		return kvmppc_htab_entries(reader->kvm);
+	if (!reader->pending)
+		return 0;
+
+	kvm_change_map_sweep(htab->changes, &htab->sinks);
+	return kvm_change_map_count(reader->pending);
+}
+
+static unsigned long map_bytes(const struct kvm_change_map *map)
+{
+	return map ? kvm_change_map_bytes(map->nr) : 0;
+}
+
+/* Bytes of the maps of this reader, and of those of the VM. */
+static unsigned long count_memory(struct htab_reader *reader)
+{
+	struct kvmppc_htab *htab = &reader->kvm->arch.htab;
+
+	return map_bytes(reader->pending) + map_bytes(reader->told) +
+	       map_bytes(htab->changes) + map_bytes(htab->watch);
+}
+
+static void htab_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct htab_reader *reader = file->private_data;
+	struct kvm *kvm = reader->kvm;
+
+	mutex_lock(&kvm->arch.mmu_setup_lock);
+	seq_printf(m, "htab-pass:\t%lu\n", reader->pass);
+	seq_printf(m, "htab-index:\t%lu\n", reader->index);
+	seq_printf(m, "htab-pending:\t%lu\n", count_pending(reader));
+	seq_printf(m, "htab-memory:\t%lu\n", count_memory(reader));
+	mutex_unlock(&kvm->arch.mmu_setup_lock);
+}
+
+static int htab_release(struct inode *inode, struct file *file)
+{
+	struct htab_reader *reader = file->private_data;
+	struct kvm *kvm = reader->kvm;
+
+	kvmppc_htab_destroy_reader(reader);
+	kvm_put_kvm(kvm);
+	return 0;
+}
+
+static const struct file_operations htab_read_fops = {
+	.owner		= THIS_MODULE,
+	.read		= htab_read,
+	.show_fdinfo	= htab_show_fdinfo,
+	.release	= htab_release,
+};
+
+struct file *kvmppc_htab_open_reader(struct kvm *kvm,
+				     const struct kvm_get_htab_fd *args)
+{
+	struct htab_reader *reader = kvmppc_htab_create_reader(kvm, args);
+	struct file *file;
+
+	if (IS_ERR(reader))
+		return ERR_CAST(reader);
+
+	file = kvmppc_htab_file(kvm, &htab_read_fops, reader, O_RDONLY);
+	if (IS_ERR(file))
+		kvmppc_htab_destroy_reader(reader);
+	return file;
+}
