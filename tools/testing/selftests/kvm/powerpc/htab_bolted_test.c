@@ -61,6 +61,23 @@ TEST_F(bolted, an_entry_not_bolted_changes)
 	EXPECT_EQ(self->told.slots[NOT_BOLTED + 1].told, 0);
 }
 
+/* 0 is for a whole pass, not for the rest of the table (defect 9). */
+TEST_F(bolted, nothing_to_tell_up_to_the_end)
+{
+	struct htab_entry entry = htab_entry_make(5, HTAB_V_BOLTED);
+	uint64_t last = HTAB_TEST_ENTRIES - 1;
+	int fd;
+
+	ASSERT_EQ(htab_set(self->writer, last, htab_entry_make(6, 0)), 0);
+	fd = htab_open(&self->vm, KVM_GET_HTAB_BOLTED_ONLY, last);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(htab_set(self->writer, BOLTED, entry), 0);
+	EXPECT_EQ(htab_drain(fd, &self->told, HTAB_TEST_BUFFER), 1);
+	EXPECT_EQ(self->told.slots[BOLTED].told, 2);
+	EXPECT_EQ(self->told.slots[BOLTED].entry.v, entry.v);
+	close(fd);
+}
+
 TEST_F(bolted, an_entry_becomes_bolted)
 {
 	struct htab_entry entry = htab_entry_make(4, HTAB_V_BOLTED);
