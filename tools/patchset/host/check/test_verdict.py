@@ -122,6 +122,11 @@ class TapTest(Verdict):
         self.assertPasses(self.lines(GOOD, "exit=0 taint=512 ms=5"),
                           taint="512")
 
+    def test_taint_of_kunit(self):
+        self.assertPasses(self.lines(GOOD, "exit=0 taint=262144 ms=5"))
+        self.assertFails("tainted: 262656", self.lines(
+            GOOD, "exit=0 taint=262656 ms=5"))
+
 
 class FailingTest(Verdict):
     """Cases that have to fail."""
