@@ -243,18 +243,20 @@ class BootTest(Tables):
         return [[entry.name for entry in part] for part in
                 stanza.boots(self.rows()[0], self.hosts())]
 
-    def test_crash_boots_alone_and_the_longest_first(self):
-        self.assertEqual(self.boots(), [["one b"], ["one a"], ["two a"],
-                                        ["one c"], ["two d"]])
+    def test_the_longest_first(self):
+        self.assertEqual(self.boots(), [["one b"], ["one a", "one c"],
+                                        ["two a"], ["two d"]])
 
-    def test_race_boots_alone_on_stock(self):
-        rows, _ = self.rows("[a]\nclass = race\ndefault = one:9\nfull = two:9\n"
-                            "[b]\ndefault = one:1\nfull = two:1\n"
-                            "[c]\ndefault = one:1\n")
-        self.assertEqual([[entry.name for entry in part] for part in
-                          stanza.boots(rows, self.hosts())],
-                         [["one a"], ["two a"], ["one b", "one c"],
-                          ["two b"]])
+    def test_alone_on_stock(self):
+        for klass in ("race", "crash"):
+            rows, _ = self.rows(
+                f"[a]\nclass = {klass}\ndefault = one:9\nfull = two:9\n"
+                "[b]\ndefault = one:1\nfull = two:1\n"
+                "[c]\ndefault = one:1\n")
+            self.assertEqual([[entry.name for entry in part] for part in
+                              stanza.boots(rows, self.hosts())],
+                             [["one a"], ["two a"], ["one b", "one c"],
+                              ["two b"]])
 
 
 if __name__ == "__main__":

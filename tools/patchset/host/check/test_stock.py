@@ -51,17 +51,19 @@ class DefectsTest(unittest.TestCase):
 
 class FailingTest(unittest.TestCase):
     def test_on_stock(self):
-        test = a_test("1: a b", "2: c on theirs8")
-        self.assertEqual(stock.failing(STOCK, test), ("a", "b"))
-        self.assertEqual(stock.failing(STOCK_8, test), ("a", "b", "c"))
+        test = a_test("1: a b", "2: c on theirs8", "3?: d")
+        self.assertEqual(stock.failing(STOCK, test),
+                         {"a": True, "b": True, "d": False})
+        self.assertEqual(stock.failing(STOCK_8, test),
+                         {"a": True, "b": True, "c": True, "d": False})
 
     def test_not_on_ours(self):
-        self.assertEqual(stock.failing(OURS, a_test("1: a")), ())
+        self.assertEqual(stock.failing(OURS, a_test("1: a")), {})
 
     def test_not_of_other_classes(self):
         for klass in ("race", "crash"):
             self.assertEqual(stock.failing(STOCK, a_test("1: a", klass=klass)),
-                             ())
+                             {})
 
 
 class MeaningTest(unittest.TestCase):
@@ -141,6 +143,15 @@ class ComparisonTest(unittest.TestCase):
     def test_ours_did_not_run(self):
         self.add(a_test("1: a"), STOCK, a=verdict.FAIL)
         self.assertEqual(self.rows()[1]["t: a"], ("fails", ""))
+        self.add(a_test("1: a"), OURS, a=verdict.SKIPPED)
+        self.assertEqual(self.rows()[1]["t: a"], ("fails", "not run"))
+
+    def test_one_of_ours_did_not_run(self):
+        test = a_test("1: a")
+        self.add(test, STOCK, a=verdict.FAIL)
+        for outcome in (verdict.SKIPPED, verdict.PASS):
+            self.add(test, OURS, a=outcome)
+        self.assertEqual(self.rows()[1]["t: a"], ("fails", "ok"))
 
     def test_argued(self):
         self.add(a_test("1: a"), STOCK, a=verdict.FAIL)

@@ -137,46 +137,54 @@ class FailingTest(Verdict):
         return log(section("a", lines, end), done())
 
     def test_all_fail(self):
-        self.assertPasses(self.lines(self.BAD), failing={"a": ("two",)})
+        self.assertPasses(self.lines(self.BAD), failing={"a": {"two": True}})
         self.assertPasses(self.lines(self.BAD),
-                          failing={"a": ("htab.two", "a.b.two")})
+                          failing={"a": {"htab.two": True, "a.b.two": True}})
 
     def test_one_that_fails_is_not_listed(self):
         self.assertFails("not ok 3", self.lines(self.BAD),
-                         failing={"a": ("htab.two",)})
+                         failing={"a": {"htab.two": True}})
         self.assertFails("not ok 2", self.lines(self.BAD),
-                         failing={"b": ("two",)})
+                         failing={"b": {"two": True}})
 
     def test_one_passes(self):
         for bad in self.BAD[2:]:
             tap = self.lines(self.BAD).replace(bad, bad.removeprefix("not "))
             self.assertFails(f"should fail: {bad.removeprefix('not ')}", tap,
-                             failing={"a": ("two",)})
+                             failing={"a": {"two": True}})
+
+    def test_by_chance(self):
+        failing = {"a": {"htab.two": True, "a.b.two": False}}
+        self.assertPasses(self.lines(self.BAD), failing=failing)
+        self.assertPasses(self.lines(self.BAD).replace(
+            "not ok 3", "ok 3"), failing=failing)
+        self.assertFails("no case a.b.two", self.lines(
+            ["1..1", "not ok 1 htab.two"]), failing=failing)
 
     def test_one_did_not_run(self):
         self.assertFails("no case three", self.lines(self.BAD),
-                         failing={"a": ("two", "three")})
+                         failing={"a": {"two": True, "three": True}})
         self.assertFails("no case two", self.lines(
             ["1..1", "ok 1 # SKIP two"], "exit=4 taint=0 ms=5"),
-            failing={"a": ("two",)}, tests={"a": "two"})
+            failing={"a": {"two": True}}, tests={"a": "two"})
 
     def test_the_name_is_whole(self):
         self.assertFails("no case wo", self.lines(self.BAD),
-                         failing={"a": ("two", "wo")})
+                         failing={"a": {"two": True, "wo": True}})
 
     def test_after_a_dash(self):
         self.assertPasses(self.lines(["1..1", "not ok 1 - two # why"]),
-                          failing={"a": ("two",)})
+                          failing={"a": {"two": True}})
 
     def test_exit_status(self):
         self.assertFails("exit status 0", self.lines(self.BAD, END),
-                         failing={"a": ("two",)})
+                         failing={"a": {"two": True}})
 
     def test_the_rest_counts(self):
         self.assertFails("2 of 3 results", self.lines(self.BAD[:-1]),
-                         failing={"a": ("two",)})
+                         failing={"a": {"two": True}})
         self.assertFails("BUG", self.lines(self.BAD),
-                         failing={"a": ("two",)},
+                         failing={"a": {"two": True}},
                          console="host: start a\nBUG: x\nhost: end a\n")
 
     def test_cases(self):

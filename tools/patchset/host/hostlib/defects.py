@@ -8,16 +8,18 @@ from hostlib import ini, project
 from hostlib.ini import TableError
 
 DEFECTS = os.path.join(project.HOST, "defects.ini")
-LINE = re.compile(r"(?P<defect>[^\s:]+):(?P<cases>.*?)"
+LINE = re.compile(r"(?P<defect>[^\s:?]+)(?P<chance>\??):(?P<cases>.*?)"
                   r"(?:\son\s(?P<hosts>.+))?")
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A defect, the cases that show it, and the only hosts where they do."""
+    """A defect, the cases that show it, be it by chance, and the only hosts
+    where they do."""
     defect: str
     cases: tuple
     hosts: tuple = ()
+    chance: bool = False
 
     def on(self, host):
         return not self.hosts or host in self.hosts
@@ -35,14 +37,15 @@ def load(path=DEFECTS):
 
 
 def parse(line, known):
-    """A Shown of a line "DEFECT: CASE ... [on HOST ...]"."""
+    """A Shown of a line "DEFECT[?]: CASE ... [on HOST ...]"."""
     found = LINE.fullmatch(line.strip())
     if not found:
-        raise TableError(f"{line!r} is not DEFECT: CASE ... [on HOST ...]")
+        raise TableError(f"{line!r} is not DEFECT[?]: CASE ... "
+                         "[on HOST ...]")
     if found["defect"] not in known:
         raise TableError(f"unknown defect {found['defect']}")
     return Shown(found["defect"], tuple(found["cases"].split()),
-                 tuple((found["hosts"] or "").split()))
+                 tuple((found["hosts"] or "").split()), bool(found["chance"]))
 
 
 def of_case(names, case):

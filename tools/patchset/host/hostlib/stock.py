@@ -1,8 +1,9 @@
 """What results on the stock kernel mean, and how ours compares.
 
 There a test shows the defects that its stanza lists.  A deterministic test has
-to fail in the cases listed, and in no other; one of class crash has to make the
-kernel complain; what one of class race gives is only told.
+to fail in the cases listed, and in no other, but for those that fail by chance;
+one of class crash has to make the kernel complain; what one of class race gives
+is only told.
 """
 
 from hostlib import defects, verdict
@@ -11,11 +12,12 @@ CRASH = "crash"
 
 
 def failing(host, test):
-    """The cases that have to fail on a host."""
+    """{case that fails on a host: whether it has to}"""
     if not host.stock or test.klass != "deterministic":
-        return ()
-    return tuple(case for shown in test.shows if shown.on(host.name)
-                 for case in shown.cases)
+        return {}
+    return {case: not shown.chance
+            for shown in test.shows if shown.on(host.name)
+            for case in shown.cases}
 
 
 def meaning(host, test, outcome, reason, complaint):
@@ -75,14 +77,15 @@ class Comparison:
         return words[0] if words and shown.on(host) else ""
 
     def _ours(self, test, case):
-        """One word, that of the hosts where it is not ok before all others."""
+        """One word, the worst of all hosts."""
         words = {_word(result, case): result.entry.host
                  for result in self._results
                  if result.entry.test == test
                  and not self._hosts[result.entry.host].stock}
-        bad = [f"{word} on {host}" for word, host in words.items()
-               if word != "ok"]
-        return bad[0] if bad else "ok" if words else ""
+        for word in ("fails", CRASH):
+            if word in words:
+                return f"{word} on {words[word]}"
+        return "ok" if "ok" in words else "".join(words)
 
     def _rows_of(self, name, tests):
         text = self._known[name]

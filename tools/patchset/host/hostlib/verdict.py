@@ -105,12 +105,12 @@ class Channel:
 class Tap:
     """What one test said, as TAP; `problem` is the first thing wrong.
 
-    The cases `failing` have to fail, which is no problem then.
+    That the cases `failing` fail is no problem.  Those that map to True have to.
     """
 
-    def __init__(self, lines, allow_skip, failing=()):
+    def __init__(self, lines, allow_skip, failing=None):
         self._allow_skip = allow_skip
-        self._failing = failing
+        self._failing = failing or {}
         self._plan = None
         self._numbers = []
         self.cases = {}
@@ -145,18 +145,20 @@ class Tap:
         name = name.strip()
         if bad:
             self.cases[name] = FAIL
-            if not self._has_to_fail(name):
+            if not self._failing_as(name):
                 self._fault(line)
         elif SKIP.search(line):
             self.cases[name] = SKIPPED
             self._on_skip(line)
         else:
             self.cases[name] = PASS
-            if self._has_to_fail(name):
+            if True in self._failing_as(name):
                 self._fault(f"should fail: {line}")
 
-    def _has_to_fail(self, name):
-        return any(defects.of_case([name], case) for case in self._failing)
+    def _failing_as(self, name):
+        """Whether the case has to fail, if it may, as a set."""
+        return {certain for case, certain in self._failing.items()
+                if defects.of_case([name], case)}
 
     @property
     def failed(self):
@@ -291,8 +293,7 @@ def judge(tests, tap, console, run, leak_scan=False, ended=None, taint="0",
     """Returns {name: (PASS|FAIL|SKIPPED, reason)}.
 
     `tests` maps the name of each expected test to a regular expression of
-    the skips it is allowed, or None, and `failing` to the cases that have to
-    fail.  `taint` is that of the kernel before the first test.
+    the skips it is allowed, or None, and `failing` to what Tap is told.  `taint` is that of the kernel before the first test.
     """
     channel = Channel(tap)
     extra = set(channel.sections) - set(tests)
@@ -305,7 +306,7 @@ def judge(tests, tap, console, run, leak_scan=False, ended=None, taint="0",
     for name, allow_skip in tests.items():
         section = channel.sections.get(name)
         tainted, taint = _taint_problem(section, taint)
-        expected = allow_skip, (failing or {}).get(name, ())
+        expected = allow_skip, (failing or {}).get(name)
         verdicts[name] = _judge_one(section, expected, tainted,
                                     splat.get(name), whole)
     return verdicts

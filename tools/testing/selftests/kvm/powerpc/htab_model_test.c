@@ -370,11 +370,11 @@ static ssize_t read_faulting(struct reader *reader, char **buf)
 }
 
 static struct reader readers[] = {
-	{ .name = "2048 bytes", .read = read_as_qemu },
-	{ .name = "few bytes", .read = read_little },
-	{ .name = "any number of bytes", .read = read_any },
-	{ .name = "bad buffers", .read = read_faulting },
-	{ .name = "bolted entries", .read = read_any,
+	{ .name = "as_qemu", .read = read_as_qemu },
+	{ .name = "few_bytes", .read = read_little },
+	{ .name = "any_bytes", .read = read_any },
+	{ .name = "bad_buffers", .read = read_faulting },
+	{ .name = "bolted_only", .read = read_any,
 	  .flags = KVM_GET_HTAB_BOLTED_ONLY },
 };
 
