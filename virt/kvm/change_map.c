@@ -2,17 +2,19 @@
 /*
  * Change maps: see linux/kvm_change_map.h.
  *
- * Both levels of a map are made of pages of the linear map with a directory
+ * Both levels of a map are made of chunks of the linear map with a directory
  * each, so that a map needs no large contiguous memory but for the directories,
  * which take a pointer for each page, and can be marked where vmalloc'ed memory
  * cannot be reached.
  */
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
+#include <linux/compiler.h>
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/kvm_change_map.h>
 #include <linux/limits.h>
+#include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -24,6 +26,14 @@ static unsigned long nr_chunks(unsigned long nr_bits)
 	return DIV_ROUND_UP(nr_bits, CHUNK_BITS);
 }
 
+/* Bytes of chunk @i: a page, or what remains for the last one. */
+static size_t chunk_size(unsigned long nr_bits, unsigned long i)
+{
+	unsigned long bits = min(nr_bits - i * CHUNK_BITS, CHUNK_BITS);
+
+	return BITS_TO_LONGS(bits) * sizeof(long);
+}
+
 static void free_chunks(unsigned long **chunks, unsigned long nr_bits)
 {
 	unsigned long i;
@@ -32,7 +42,7 @@ static void free_chunks(unsigned long **chunks, unsigned long nr_bits)
 		return;
 
 	for (i = 0; i < nr_chunks(nr_bits); i++) {
-		free_page((unsigned long)chunks[i]);
+		kfree(chunks[i]);
 		cond_resched();
 	}
 	kfree(chunks);
@@ -48,7 +58,7 @@ static unsigned long **alloc_chunks(unsigned long nr_bits)
 		return NULL;
 
 	for (i = 0; i < nr; i++) {
-		chunks[i] = (unsigned long *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		chunks[i] = kzalloc(chunk_size(nr_bits, i), GFP_KERNEL_ACCOUNT);
 		if (!chunks[i]) {
 			free_chunks(chunks, nr_bits);
 			return NULL;
@@ -93,12 +103,16 @@ struct kvm_change_map *kvm_change_map_alloc(unsigned long nr)
 }
 EXPORT_SYMBOL_GPL(kvm_change_map_alloc);
 
+static unsigned long level_bytes(unsigned long nr_bits)
+{
+	return BITS_TO_LONGS(nr_bits) * sizeof(long) +
+	       nr_chunks(nr_bits) * sizeof(unsigned long *);
+}
+
 unsigned long kvm_change_map_bytes(unsigned long nr)
 {
-	unsigned long chunks = nr_chunks(nr) + nr_chunks(BITS_TO_LONGS(nr));
-
-	return sizeof(struct kvm_change_map) +
-	       chunks * (PAGE_SIZE + sizeof(unsigned long *));
+	return sizeof(struct kvm_change_map) + level_bytes(nr) +
+	       level_bytes(BITS_TO_LONGS(nr));
 }
 EXPORT_SYMBOL_GPL(kvm_change_map_bytes);
 
@@ -160,14 +174,31 @@ EXPORT_SYMBOL_GPL(kvm_change_map_set);
 
 void kvm_change_map_clear(struct kvm_change_map *map, unsigned long i)
 {
-	unsigned long *detail = kvm_change_map_word(map->detail, i);
-	unsigned long word = BIT_WORD(i);
-
-	*detail &= ~BIT_MASK(i);
-	if (!*detail)
-		*kvm_change_map_word(map->summary, word) &= ~BIT_MASK(word);
+	kvm_change_map_set_bits(map, i, kvm_change_map_bits(map, i) & ~BIT_MASK(i));
 }
 EXPORT_SYMBOL_GPL(kvm_change_map_clear);
+
+unsigned long kvm_change_map_bits(const struct kvm_change_map *map,
+				  unsigned long i)
+{
+	/* Others may be adding to a register. */
+	return READ_ONCE(*kvm_change_map_word(map->detail, i));
+}
+EXPORT_SYMBOL_GPL(kvm_change_map_bits);
+
+void kvm_change_map_set_bits(struct kvm_change_map *map, unsigned long i,
+			     unsigned long bits)
+{
+	unsigned long word = BIT_WORD(i);
+	unsigned long *summary = kvm_change_map_word(map->summary, word);
+
+	*kvm_change_map_word(map->detail, i) = bits;
+	if (bits)
+		*summary |= BIT_MASK(word);
+	else
+		*summary &= ~BIT_MASK(word);
+}
+EXPORT_SYMBOL_GPL(kvm_change_map_set_bits);
 
 bool kvm_change_map_test(const struct kvm_change_map *map, unsigned long i)
 {
@@ -175,65 +206,74 @@ bool kvm_change_map_test(const struct kvm_change_map *map, unsigned long i)
 }
 EXPORT_SYMBOL_GPL(kvm_change_map_test);
 
-void kvm_change_map_set_from(struct kvm_change_map *map, unsigned long first)
+void kvm_change_map_set_range(struct kvm_change_map *map, unsigned long first,
+			      unsigned long nr)
 {
-	unsigned long i, bits;
+	unsigned long i, end = first + nr, bits;
 
-	for (i = first; i < map->nr; i = (i | (BITS_PER_LONG - 1)) + 1) {
+	for (i = first; i < end; i = (i | (BITS_PER_LONG - 1)) + 1) {
 		bits = BITMAP_FIRST_WORD_MASK(i);
-		if (map->nr - i < BITS_PER_LONG - i % BITS_PER_LONG)
-			bits &= BITMAP_LAST_WORD_MASK(map->nr);
+		if (end - i < BITS_PER_LONG - i % BITS_PER_LONG)
+			bits &= BITMAP_LAST_WORD_MASK(end);
 		add_bits(map, BIT_WORD(i), bits);
 		if (!(BIT_WORD(i) & KVM_CHANGE_MAP_CHUNK_MASK))
 			cond_resched();
 	}
 }
-EXPORT_SYMBOL_GPL(kvm_change_map_set_from);
+EXPORT_SYMBOL_GPL(kvm_change_map_set_range);
 
-/* The first bit at or after @i that is set in @chunks, or @nr. */
-static unsigned long next_bit(unsigned long *const *chunks, unsigned long nr,
-			      unsigned long i)
+/*
+ * Returns the first word of the detail, at or after @word, that the summary of @a
+ * or that of @b has a bit for, or their number of words.
+ */
+static unsigned long next_word(const struct kvm_change_map *a,
+			       const struct kvm_change_map *b, unsigned long word)
 {
-	unsigned long start, bit, size;
+	unsigned long bits, nr = BITS_TO_LONGS(a->nr);
 
-	while (i < nr) {
-		start = i & ~KVM_CHANGE_MAP_CHUNK_MASK;
-		size = min(nr - start, CHUNK_BITS);
-		bit = find_next_bit(kvm_change_map_word(chunks, start), size,
-				    i - start);
-		if (bit < size)
-			return start + bit;
-		i = start + CHUNK_BITS;
+	for (; word < nr; word = (word | (BITS_PER_LONG - 1)) + 1) {
+		bits = *kvm_change_map_word(a->summary, word) |
+		       *kvm_change_map_word(b->summary, word);
+		bits &= BITMAP_FIRST_WORD_MASK(word);
+		if (bits)
+			return round_down(word, BITS_PER_LONG) + __ffs(bits);
 	}
 	return nr;
 }
 
-unsigned long kvm_change_map_next(const struct kvm_change_map *map,
-				  unsigned long i)
+static unsigned long bits_of(const struct kvm_change_map *a,
+			     const struct kvm_change_map *b, unsigned long i)
 {
-	unsigned long bits, word = BIT_WORD(i), nr = BITS_TO_LONGS(map->nr);
+	return kvm_change_map_bits(a, i) | kvm_change_map_bits(b, i);
+}
 
-	if (i >= map->nr)
-		return map->nr;
+unsigned long kvm_change_map_next_of(const struct kvm_change_map *a,
+				     const struct kvm_change_map *b,
+				     unsigned long i)
+{
+	unsigned long bits, word = BIT_WORD(i), nr = BITS_TO_LONGS(a->nr);
 
-	bits = *kvm_change_map_word(map->detail, i) & BITMAP_FIRST_WORD_MASK(i);
+	if (i >= a->nr)
+		return a->nr;
+
+	bits = bits_of(a, b, i) & BITMAP_FIRST_WORD_MASK(i);
 	/* A sweep may leave a source's summary with more than there is below. */
 	while (!bits) {
-		word = next_bit(map->summary, nr, word + 1);
+		word = next_word(a, b, word + 1);
 		if (word == nr)
-			return map->nr;
-		bits = *kvm_change_map_word(map->detail, word * BITS_PER_LONG);
+			return a->nr;
+		bits = bits_of(a, b, word * BITS_PER_LONG);
 	}
 	return word * BITS_PER_LONG + __ffs(bits);
 }
-EXPORT_SYMBOL_GPL(kvm_change_map_next);
+EXPORT_SYMBOL_GPL(kvm_change_map_next_of);
 
 unsigned long kvm_change_map_count(const struct kvm_change_map *map)
 {
 	unsigned long word, nr = BITS_TO_LONGS(map->nr), count = 0;
 
-	for (word = next_bit(map->summary, nr, 0); word < nr;
-	     word = next_bit(map->summary, nr, word + 1)) {
+	for (word = next_word(map, map, 0); word < nr;
+	     word = next_word(map, map, word + 1)) {
 		count += hweight_long(*kvm_change_map_word(map->detail,
 							   word * BITS_PER_LONG));
 		cond_resched();

@@ -7,17 +7,20 @@
  */
 #include <kunit/test.h>
 #include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/completion.h>
 #include <linux/kthread.h>
 #include <linux/kvm_change_map.h>
 #include <linux/limits.h>
 #include <linux/list.h>
+#include <linux/math.h>
 #include <linux/prandom.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
-#define CHUNK	BIT(KVM_CHANGE_MAP_CHUNK_SHIFT)
+#define CHUNK		BIT(KVM_CHANGE_MAP_CHUNK_SHIFT)
+#define CHUNK_WORDS	(CHUNK / BITS_PER_LONG)
 #define SEED	20221211
 
 static int init_map(struct kunit_resource *res, void *nr)
@@ -59,40 +62,47 @@ static void alloc_refuses(struct kunit *test)
 	kvm_change_map_free(NULL);
 }
 
-/* The pages that two directories point to. */
-static unsigned long count_pages(const struct kvm_change_map *map,
-				 unsigned long detail, unsigned long summary)
+/* The chunks that two directories point to. */
+static unsigned long count_chunks(const struct kvm_change_map *map,
+				  unsigned long detail, unsigned long summary)
 {
-	unsigned long i, pages = 0;
+	unsigned long i, chunks = 0;
 
 	for (i = 0; i < detail; i++)
-		pages += !!map->detail[i];
+		chunks += !!map->detail[i];
 	for (i = 0; i < summary; i++)
-		pages += !!map->summary[i];
-	return pages;
+		chunks += !!map->summary[i];
+	return chunks;
 }
 
 static void bytes(struct kunit *test)
 {
+	/* In words what both levels take, in chunks what they are made of. */
 	static const struct {
-		unsigned long nr, detail, summary;
+		unsigned long nr, words, detail, summary;
 	} sizes[] = {
-		{ 1, 1, 1 },
-		{ CHUNK, 1, 1 },
-		{ CHUNK + 1, 2, 1 },
-		{ BITS_PER_LONG * CHUNK, BITS_PER_LONG, 1 },
-		{ BITS_PER_LONG * CHUNK + 1, BITS_PER_LONG + 1, 2 },
+		{ 1, 2, 1, 1 },
+		{ BITS_PER_LONG, 2, 1, 1 },
+		{ BITS_PER_LONG + 1, 3, 1, 1 },
+		{ CHUNK, CHUNK_WORDS + CHUNK_WORDS / BITS_PER_LONG, 1, 1 },
+		{ CHUNK + 1, CHUNK_WORDS + 1 + CHUNK_WORDS / BITS_PER_LONG + 1,
+		  2, 1 },
+		{ BITS_PER_LONG * CHUNK, (BITS_PER_LONG + 1) * CHUNK_WORDS,
+		  BITS_PER_LONG, 1 },
+		{ BITS_PER_LONG * CHUNK + 1,
+		  (BITS_PER_LONG + 1) * CHUNK_WORDS + 2, BITS_PER_LONG + 1, 2 },
 	};
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		unsigned long pages = sizes[i].detail + sizes[i].summary;
+		unsigned long chunks = sizes[i].detail + sizes[i].summary;
 		struct kvm_change_map *map = new_map(test, sizes[i].nr);
 
 		KUNIT_EXPECT_EQ(test, kvm_change_map_bytes(sizes[i].nr),
-				sizeof(*map) + pages * (PAGE_SIZE + sizeof(long *)));
-		KUNIT_EXPECT_EQ(test, count_pages(map, sizes[i].detail,
-						  sizes[i].summary), pages);
+				sizeof(*map) + sizes[i].words * sizeof(long) +
+				chunks * sizeof(long *));
+		KUNIT_EXPECT_EQ(test, count_chunks(map, sizes[i].detail,
+						   sizes[i].summary), chunks);
 	}
 }
 
@@ -149,7 +159,7 @@ static void single_entries(struct kunit *test)
 static void expect_set_from(struct kunit *test, struct kvm_change_map *map,
 			    unsigned long first)
 {
-	kvm_change_map_set_from(map, first);
+	kvm_change_map_set_range(map, first, map->nr - first);
 	KUNIT_EXPECT_EQ(test, kvm_change_map_next(map, 0), first);
 	/* Whole words are counted: what is past the end would be too. */
 	KUNIT_EXPECT_EQ(test, kvm_change_map_count(map), map->nr - first);
@@ -165,6 +175,56 @@ static void set_from(struct kunit *test)
 		for (entry = size; entry >= 0; entry--)
 			expect_set_from(test, map, edges[entry]);
 		expect_set_from(test, map, 0);
+	}
+}
+
+/* The word of @i becomes @bits, seen from both sides. */
+static void expect_bits(struct kunit *test, struct kvm_change_map *map,
+			unsigned long i, unsigned long bits)
+{
+	unsigned long first = round_down(i, BITS_PER_LONG);
+	unsigned long next = bits ? first + __ffs(bits) : map->nr;
+
+	kvm_change_map_set_bits(map, first, bits);
+	KUNIT_EXPECT_EQ(test, kvm_change_map_bits(map, first), bits);
+	KUNIT_EXPECT_EQ(test, kvm_change_map_next(map, 0), next);
+	KUNIT_EXPECT_EQ(test, kvm_change_map_count(map), hweight_long(bits));
+}
+
+static void whole_words(struct kunit *test)
+{
+	int size, entry;
+
+	for (size = 0; size < ARRAY_SIZE(edges); size++) {
+		struct kvm_change_map *map = new_map(test, edges[size]);
+
+		for (entry = 0; entry < size; entry++) {
+			unsigned long i = edges[entry];
+
+			expect_bits(test, map, i, BIT_MASK(i) | 1);
+			expect_bits(test, map, i, BIT_MASK(i));
+			expect_bits(test, map, i, 0);
+		}
+	}
+}
+
+/* Whatever else is added. */
+static void added(struct kunit *test)
+{
+	int size, entry;
+
+	for (size = 0; size < ARRAY_SIZE(edges); size++) {
+		struct kvm_change_map *map = new_map(test, edges[size]);
+
+		for (entry = 0; entry < size; entry++) {
+			unsigned long i = edges[entry];
+
+			kvm_change_map_add(map, i);
+			kvm_change_map_add(map, i);
+			KUNIT_EXPECT_TRUE(test, kvm_change_map_test(map, i));
+		}
+		for (entry = 0; entry < size; entry++)
+			KUNIT_EXPECT_TRUE(test, kvm_change_map_test(map, edges[entry]));
 	}
 }
 
@@ -280,6 +340,7 @@ static void random_step(struct random *r)
 {
 	struct pair *sink = &r->sinks[prandom_u32_state(&r->rnd) % ARRAY_SIZE(r->sinks)];
 	unsigned long i = random_entry(r), what = prandom_u32_state(&r->rnd) % 1000;
+	unsigned long nr;
 
 	if (what < 600) {
 		kvm_change_map_mark(r->source.map, i);
@@ -296,8 +357,9 @@ static void random_step(struct random *r)
 	} else if (what < 999) {
 		random_drain(r, sink);
 	} else {
-		kvm_change_map_set_from(sink->map, i);
-		bitmap_set(sink->model, i, r->nr - i);
+		nr = min(random_entry(r), r->nr - i);
+		kvm_change_map_set_range(sink->map, i, nr);
+		bitmap_set(sink->model, i, nr);
 	}
 }
 
@@ -308,6 +370,16 @@ static bool is_as_model(struct random *r, struct pair *pair)
 	return kvm_change_map_test(pair->map, i) == test_bit(i, pair->model) &&
 	       kvm_change_map_next(pair->map, i) ==
 	       find_next_bit(pair->model, r->nr, i);
+}
+
+static bool is_next_as_model(struct random *r)
+{
+	unsigned long i = random_entry(r);
+	struct pair *one = &r->sinks[0], *two = &r->sinks[1];
+
+	return kvm_change_map_next_of(one->map, two->map, i) ==
+	       min(find_next_bit(one->model, r->nr, i),
+		   find_next_bit(two->model, r->nr, i));
 }
 
 /* Goes through all that is set, and compares the count. */
@@ -342,6 +414,7 @@ static void random_operations(struct kunit *test)
 		random_step(&r);
 		for (i = 0; i < ARRAY_SIZE(r.sinks); i++)
 			wrong += !is_as_model(&r, &r.sinks[i]);
+		wrong += !is_next_as_model(&r);
 		if (step % 1000)
 			continue;
 		for (i = 0; i < ARRAY_SIZE(r.sinks); i++)
@@ -353,7 +426,8 @@ static void random_operations(struct kunit *test)
 
 /*
  * A race of markers, who change entries as a hypercall handler does, with one
- * who keeps shadows of them by two sinks.
+ * who keeps shadows of them by two sinks, and finds in a register what was added
+ * before each mark.
  *
  * A mark that gets lost does not show if the entry is changed again, nor, since
  * that makes the summary right, if another of its word is.  So the markers go in
@@ -397,13 +471,14 @@ struct race_sink {
 
 struct race {
 	struct kvm_change_map *source;
+	struct kvm_change_map *used;
 	struct race_entry entries[RACE_WORDS][RACE_BITS];
 	struct race_marker markers[RACE_MARKERS];
 	struct race_sink sinks[RACE_SINKS];
 	struct list_head list;
 	unsigned long compared;	/* rounds */
 	wait_queue_head_t wait;
-	unsigned long lost, alien;
+	unsigned long lost, alien, unused;
 };
 
 static bool may_begin(struct race *race, unsigned long round)
@@ -437,15 +512,16 @@ static void tell_done(struct race_marker *m, unsigned long rounds)
 	smp_store_release(&m->done, rounds);
 }
 
-static void change_entry(struct race_marker *m, int word)
+static void change_entry(struct race_marker *m, unsigned long round)
 {
-	int bit = prandom_u32_state(&m->rnd) % RACE_BITS;
+	int word = round % RACE_WORDS, bit = prandom_u32_state(&m->rnd) % RACE_BITS;
 	struct race_entry *entry = &m->race->entries[word][bit];
+	unsigned long i = race_words[word] * BITS_PER_LONG + race_bits[bit];
 
 	spin_lock(&entry->lock);
+	kvm_change_map_add(m->race->used, round * RACE_BITS + bit);
 	entry->value++;
-	kvm_change_map_mark(m->race->source,
-			    race_words[word] * BITS_PER_LONG + race_bits[bit]);
+	kvm_change_map_mark(m->race->source, i);
 	spin_unlock(&entry->lock);
 }
 
@@ -459,7 +535,7 @@ static int marker_fn(void *data)
 	for (round = 0; round < RACE_ROUNDS; round++) {
 		wait_event(race->wait, may_begin(race, round));
 		for (i = 0; i < RACE_CHANGES; i++)
-			change_entry(m, round % RACE_WORDS);
+			change_entry(m, round);
 		tell_done(m, round + 1);
 	}
 	kthread_complete_and_exit(&m->end, 0);
@@ -486,6 +562,17 @@ static int find(const unsigned long *array, int size, unsigned long what)
 	return -1;
 }
 
+/* Whether what was added before the mark is there: of the round that is this word's. */
+static bool is_used(struct race *race, int word, int bit)
+{
+	unsigned long first = race->compared % RACE_WORDS;
+	unsigned long round = race->compared +
+			      (word + RACE_WORDS - first) % RACE_WORDS;
+	unsigned long i = round * RACE_BITS + bit;
+
+	return kvm_change_map_bits(race->used, i) & BIT_MASK(i);
+}
+
 static void read_what_changed(struct race *race, struct race_sink *sink)
 {
 	unsigned long i;
@@ -496,10 +583,12 @@ static void read_what_changed(struct race *race, struct race_sink *sink)
 		kvm_change_map_clear(sink->map, i);
 		word = find(race_words, RACE_WORDS, i / BITS_PER_LONG);
 		bit = find(race_bits, RACE_BITS, i % BITS_PER_LONG);
-		if (word < 0 || bit < 0)
+		if (word < 0 || bit < 0) {
 			race->alien++;
-		else
-			sink->shadow[word][bit] = read_entry(&race->entries[word][bit]);
+			continue;
+		}
+		race->unused += !is_used(race, word, bit);
+		sink->shadow[word][bit] = read_entry(&race->entries[word][bit]);
 	}
 }
 
@@ -539,6 +628,7 @@ static struct race *new_race(struct kunit *test)
 	init_waitqueue_head(&race->wait);
 	INIT_LIST_HEAD(&race->list);
 	race->source = new_map(test, RACE_NR);
+	race->used = new_map(test, RACE_ROUNDS * RACE_BITS);
 	for (i = 0; i < RACE_SINKS; i++) {
 		race->sinks[i].map = new_map(test, RACE_NR);
 		list_add(&race->sinks[i].map->node, &race->list);
@@ -585,6 +675,7 @@ static void race_with_markers(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, race->lost, 0);
 	KUNIT_EXPECT_EQ(test, race->alien, 0);
+	KUNIT_EXPECT_EQ(test, race->unused, 0);
 }
 
 static struct kunit_case change_map_cases[] = {
@@ -592,6 +683,8 @@ static struct kunit_case change_map_cases[] = {
 	KUNIT_CASE(bytes),
 	KUNIT_CASE(single_entries),
 	KUNIT_CASE(set_from),
+	KUNIT_CASE(whole_words),
+	KUNIT_CASE(added),
 	KUNIT_CASE(several_sinks),
 	KUNIT_CASE(random_operations),
 	KUNIT_CASE(race_with_markers),

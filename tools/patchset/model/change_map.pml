@@ -10,8 +10,15 @@
  * Memory is weakly ordered where the algorithm has to care: what a marker stores
  * in the detail and in the summary waits in its store buffer, and leaves it at
  * any time and in any order, but not later than at a full barrier or at the
- * release of a lock.  So does the change of the entry.  What a sweep stores it
- * stores by xchg(), which is a full barrier.
+ * release of a lock.  So do the change of the entry, what is added to the register,
+ * and that the lock is held, to whom does not take it; a mark is a release for the
+ * last two.  What a sweep stores it stores by xchg(), which is a full barrier.
+ * Stores leave a buffer for all to see: that POWER's barriers are cumulative, and so
+ * a store that another marker has seen is no exception, is not in the model.
+ *
+ * A register tells which entries have ever been changed.  A marker adds an entry
+ * before it marks it, and a reader does not read what is not in it.  Of one that is
+ * in it a reader may have a look without the lock, if it sees nobody have it.
  *
  * There is no end to what is changed and read.  An entry's value is not modelled,
  * but for each reader whether it is another than the reader knows.
@@ -27,9 +34,10 @@
  *	DETAIL_FIRST		a sweep clears the detail, then the summary
  *	MARK_AFTER_UNLOCK	a mark after the unlock of the entry
  *	READ_FIRST		a reader reads an entry, then clears its bit
- *	READ_UNLOCKED		a reader reads an entry without its lock
+ *	READ_UNLOCKED		a reader reads an entry, locked or not
  *	SWEEP_FOR_ONE		a sweep fills the sink of who sweeps only
  *	NO_GRACE_PERIOD		opening does not wait for those who saw no map
+ *	RELAXED_MARK		a mark is no release
  */
 
 #define MARKERS	2
@@ -40,8 +48,11 @@
 #define BIT(i)	(1 << (i))
 #define ALL	(BIT(0) | BIT(1))
 
-/* The entries' locks; what of them has changed since a reader has read it. */
+/* The entries' locks, and whether one who does not take them sees that they are
+ * held; what of the entries has changed since a reader has read it.
+ */
 bool locked[ENTRIES];
+byte lock_seen;
 byte stale[READERS];
 
 /* The source: a word of the detail, and its bit in the summary. */
@@ -54,8 +65,16 @@ byte mutex = NOBODY;
 byte sink[READERS];
 bool joined[READERS];
 
-/* What a marker has stored and others do not see yet: bits of entries. */
+/* The register, and which entries really are not as they were. */
+byte used;
+byte changed;
+
+/*
+ * What a marker has stored and others do not see yet: bits of entries.  What it adds
+ * to the register leaves with the lock: the mark is to come after either.
+ */
 byte change_buffer[MARKERS];
+byte lock_buffer[MARKERS];
 byte detail_buffer[MARKERS];
 bool summary_buffer[MARKERS];
 
@@ -70,7 +89,7 @@ inline lock_entry(i)
 
 inline unlock_entry(i)
 {
-	locked[i] = false
+	d_step { locked[i] = false; lock_seen = lock_seen & ~BIT(i) }
 }
 
 /* What only the holder of the mutex looks at needs no steps of its own. */
@@ -91,8 +110,17 @@ end:	do
 	:: d_step { change_buffer[m] ->
 		stale[0] = stale[0] | change_buffer[m];
 		stale[1] = stale[1] | change_buffer[m];
+		changed = changed | change_buffer[m];
 		change_buffer[m] = 0 }
+	:: d_step { lock_buffer[m] ->
+		lock_seen = lock_seen | lock_buffer[m];
+		used = used | lock_buffer[m];
+		lock_buffer[m] = 0 }
+#ifdef RELAXED_MARK
 	:: d_step { detail_buffer[m] ->
+#else
+	:: d_step { detail_buffer[m] && !lock_buffer[m] ->
+#endif
 		detail = detail | detail_buffer[m];
 		detail_buffer[m] = 0 }
 	:: d_step { summary_buffer[m] ->
@@ -104,7 +132,8 @@ end:	do
 /* A release is one, too, for what has been stored. */
 inline full_barrier(m)
 {
-	(!change_buffer[m] && !detail_buffer[m] && !summary_buffer[m])
+	(!change_buffer[m] && !lock_buffer[m] && !detail_buffer[m] &&
+	 !summary_buffer[m])
 }
 
 inline set_summary(m)
@@ -148,7 +177,8 @@ inline change_entry(m, which)
 		!locked[which] ->
 		locked[which] = true;
 		i = which;
-		change_buffer[m] = BIT(which)
+		change_buffer[m] = BIT(which);
+		lock_buffer[m] = BIT(which)
 	}
 }
 
@@ -234,20 +264,34 @@ inline open(r)
 	d_step { joined[r] = true; sink[r] = ALL; unlock_mutex() }
 }
 
+inline know(r, i)
+{
+	stale[r] = stale[r] & ~BIT(i)
+}
+
 inline read_entry(r, i)
 {
-#ifndef READ_UNLOCKED
-	lock_entry(i);
+	if
+#ifdef READ_UNLOCKED
+	:: know(r, i)
 #endif
-	stale[r] = stale[r] & ~BIT(i);
-#ifndef READ_UNLOCKED
-	unlock_entry(i)
-#endif
+	:: d_step { !(lock_seen & BIT(i)) -> know(r, i) }
+	:: lock_entry(i);
+		know(r, i);
+		unlock_entry(i)
+	fi
 }
 
 inline clear(r, i)
 {
 	sink[r] = sink[r] & ~BIT(i)
+}
+
+/* It is as it was when there was no map, or somebody will mark it. */
+inline pass_over(r, i)
+{
+	clear(r, i);
+	stale[r] = stale[r] & (~BIT(i) | changed)
 }
 
 /* The mutex need not be held while the entry is read. */
@@ -256,7 +300,10 @@ inline read_one(r, i)
 	lock_mutex(r);
 	sweep(r);
 	if
-	:: d_step { sink[r] & BIT(i) ->
+	:: d_step { (sink[r] & BIT(i)) && !(used & BIT(i)) ->
+		pass_over(r, i);
+		unlock_mutex() }
+	:: d_step { sink[r] & used & BIT(i) ->
 #ifndef READ_FIRST
 		clear(r, i);
 #endif
@@ -278,7 +325,7 @@ inline check(r, i)
 	d_step {
 		assert((sink[r] & BIT(i)) || !(stale[r] & BIT(i)));
 		unlock_mutex();
-		unlock_entry(i)
+		locked[i] = false
 	}
 }
 
