@@ -10,12 +10,17 @@
  * Nobody can tell that a table was replaced from the marks.  So each replacement
  * has a generation of its own, and a reader of another generation begins anew,
  * with every entry of the table pending.  The same is done for a new reader.
+ *
+ * Most entries of a large table may never have been used.  Each table has a
+ * register of the groups of entries that have been, readers or not, so that the
+ * rest needs no look.
  */
 #include <linux/anon_inodes.h>
 #include <linux/bits.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/kvm_change_map.h>
+#include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -28,6 +33,9 @@
 
 /* Each takes memory of the kernel's. */
 #define HTAB_MAX_READERS	16
+
+/* The bits of a group's entries, the first of a word. */
+#define GROUP_MASK		GENMASK(HPTES_PER_GROUP - 1, 0)
 
 /* The index in the stream has 32 bits. */
 #define HTAB_MAX_ENTRIES	BIT(32)
@@ -48,6 +56,44 @@ unsigned long kvmppc_htab_entries(struct kvm *kvm)
 		return 0;
 
 	return kvmppc_hpt_npte(&kvm->arch.hpt);
+}
+
+int kvmppc_htab_alloc_used(struct kvm_hpt_info *hpt)
+{
+	hpt->used = kvm_change_map_alloc(kvmppc_hpt_npte(hpt) / HPTES_PER_GROUP);
+
+	return hpt->used ? 0 : -ENOMEM;
+}
+
+void kvmppc_htab_free_used(struct kvm_hpt_info *hpt)
+{
+	kvm_change_map_free(hpt->used);
+	hpt->used = NULL;
+}
+
+void kvmppc_htab_clear_used(struct kvm_hpt_info *hpt)
+{
+	unsigned long i;
+
+	for (i = 0; i < hpt->used->nr; i += BITS_PER_LONG) {
+		kvm_change_map_set_bits(hpt->used, i, 0);
+		cond_resched();
+	}
+}
+
+unsigned long kvmppc_htab_used(struct kvm *kvm, unsigned long first)
+{
+	unsigned long group = first / HPTES_PER_GROUP, used = 0, groups, n;
+
+	lockdep_assert_held(&kvm->arch.mmu_setup_lock);
+
+	groups = kvm_change_map_bits(kvm->arch.hpt.used, group);
+	groups >>= group % BITS_PER_LONG;
+	for (n = 0; n < BITS_PER_LONG / HPTES_PER_GROUP; n++)
+		if (groups & BIT(n))
+			used |= GROUP_MASK << (n * HPTES_PER_GROUP);
+
+	return used;
 }
 
 int kvmppc_htab_check(struct kvm *kvm)
@@ -104,10 +150,20 @@ void kvmppc_htab_replaced(struct kvm *kvm)
 	free_tracking(kvm, &old);
 }
 
+/* Nobody has looked at any entry yet: hardware may set R or C of all in use. */
+static void watch_used(struct kvm *kvm, struct kvm_change_map *watch)
+{
+	unsigned long i;
+
+	for (i = 0; i < watch->nr; i += BITS_PER_LONG) {
+		kvm_change_map_set_bits(watch, i, kvmppc_htab_used(kvm, i));
+		cond_resched();
+	}
+}
+
 /*
- * Has the handlers mark what they change, if they do not yet.  One that has not
- * noticed holds the lock of the entry, so that who takes this lock from now on
- * sees the change.
+ * Has the handlers mark what they change, if they do not yet.  Those that have not
+ * noticed have ended when this returns.
  */
 static int track(struct kvm *kvm, unsigned long nr)
 {
@@ -125,12 +181,13 @@ static int track(struct kvm *kvm, unsigned long nr)
 		return -ENOMEM;
 	}
 
-	/* Nobody has looked at any entry yet. */
-	kvm_change_map_set_from(new.watch, 0);
-	list_add(&new.watch->node, &htab->sinks);
-	htab->watch = new.watch;
 	/* Pairs with the READ_ONCE() in note_hpte_modification(). */
 	smp_store_release(&htab->changes, new.changes);
+	synchronize_srcu_expedited(&kvm->srcu);
+
+	watch_used(kvm, new.watch);
+	list_add(&new.watch->node, &htab->sinks);
+	htab->watch = new.watch;
 
 	return 0;
 }
@@ -237,7 +294,7 @@ static int attach_again(struct htab_reader *reader)
 	int r = attach(reader);
 
 	if (!r && reader->pending)
-		kvm_change_map_set_from(reader->pending, 0);
+		kvm_change_map_set_range(reader->pending, 0, reader->pending->nr);
 	return r;
 }
 
@@ -298,13 +355,14 @@ static int attach_first(struct htab_reader *reader)
 	mutex_lock(&kvm->arch.mmu_setup_lock);
 	r = attach(reader);
 	if (!r && reader->pending)
-		kvm_change_map_set_from(reader->pending, start);
+		kvm_change_map_set_range(reader->pending, start,
+					 reader->pending->nr - start);
 	mutex_unlock(&kvm->arch.mmu_setup_lock);
 	mutex_unlock(&reader->lock);
 
 	/*
-	 * An entry before start_index is looked at if it is marked only, so wait
-	 * for those who may change it without a mark.
+	 * Who has marked an entry before start_index, for the other readers, may not
+	 * have changed it yet.
 	 */
 	if (!r && start)
 		synchronize_srcu_expedited(&kvm->srcu);

@@ -82,6 +82,13 @@ static inline void kvmppc_htab_lock_hpte(__be64 *hptep)
 /* The entries of the table, 0 if there is none.  Under mmu_setup_lock. */
 unsigned long kvmppc_htab_entries(struct kvm *kvm);
 
+/*
+ * Which of the BITS_PER_LONG entries from @first on, a multiple of that, may have
+ * been used.  Under mmu_setup_lock, with @kvm->arch.htab.changes there: who has
+ * used another one since has marked it, and the next sweep will find it.
+ */
+unsigned long kvmppc_htab_used(struct kvm *kvm, unsigned long first);
+
 /* Whether the file may be used: 0, or -EIO. */
 int kvmppc_htab_check(struct kvm *kvm);
 

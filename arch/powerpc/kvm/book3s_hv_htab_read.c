@@ -7,6 +7,8 @@
  * and those that hardware has set R or C of.  0 is returned by a read that goes
  * through a whole pass and finds nothing.
  */
+#include <linux/bitops.h>
+#include <linux/bits.h>
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/kvm_change_map.h>
@@ -27,8 +29,17 @@
 #define HTAB_MAX_RUN	0xffffu
 static_assert(HTAB_BUF_SIZE / HTAB_ENTRY_SIZE <= HTAB_MAX_RUN);
 
-/* Entries to look at before others get a chance of the locks. */
-#define HTAB_MAX_LOOKS	4096
+/* Words of the maps to look at before others get a chance of the locks. */
+#define HTAB_MAX_WORDS	64
+
+/* As many entries as a map has in a word, from @first on, a bit each. */
+struct htab_word {
+	unsigned long first;
+	unsigned long pending;
+	unsigned long watch;
+	/* The others are invalid. */
+	unsigned long used;
+};
 
 /* An entry as the guest sees it. */
 struct htab_entry {
@@ -77,12 +88,28 @@ static bool is_worth_a_look(struct kvm *kvm, unsigned long i)
 	return rc || (v & HPTE_V_HVLOCK) || !(v & (HPTE_V_VALID | HPTE_V_ABSENT));
 }
 
+/*
+ * Whether there is no entry, and nobody is making one.  Who makes one takes the
+ * lock, then marks it: if that mark has been swept, the lock, or what came after,
+ * is seen here, otherwise a later sweep finds the mark.  Pairs with the release in
+ * kvm_change_map_mark().
+ */
+static bool is_empty(const __be64 *hptep)
+{
+	u64 v = be64_to_cpu(READ_ONCE(hptep[0]));
+
+	return !(v & (HPTE_V_VALID | HPTE_V_ABSENT | HPTE_V_HVLOCK));
+}
+
 static struct htab_entry read_entry(struct kvm *kvm, unsigned long i)
 {
 	struct revmap_entry *rev = &kvm->arch.hpt.rev[i];
 	__be64 *hptep = kvmppc_htab_hpte(kvm, i);
 	struct htab_entry entry;
 	u64 v, rc;
+
+	if (is_empty(hptep))
+		return (struct htab_entry) { .valid = false };
 
 	kvmppc_htab_lock_hpte(hptep);
 	rc = new_rc(hptep, rev);
@@ -109,15 +136,6 @@ static bool rc_can_change(const struct htab_entry *entry)
 
 	return !(entry->r & HPTE_R_R) ||
 	       (!(entry->r & HPTE_R_C) && hpte_is_writable(entry->r));
-}
-
-static void update_watch(struct kvm *kvm, unsigned long i,
-			 const struct htab_entry *entry)
-{
-	if (rc_can_change(entry))
-		kvm_change_map_set(kvm->arch.htab.watch, i);
-	else
-		kvm_change_map_clear(kvm->arch.htab.watch, i);
 }
 
 /* What one reader has found out about R and C no other one will see. */
@@ -173,38 +191,53 @@ static void begin_record(struct htab_reader *reader, unsigned long i)
 	reader->len += HTAB_HEADER_SIZE;
 }
 
-static void append_entry(struct htab_reader *reader, const struct htab_entry *entry)
-{
-	struct kvm_get_htab_header *header = header_at(reader, reader->last);
-	__be64 *hpte = (__be64 *)(reader->buf + reader->len);
-
-	if (!entry->valid) {
-		header->n_invalid++;
-		return;
-	}
-
-	header->n_valid++;
-	hpte[0] = cpu_to_be64(entry->v);
-	hpte[1] = cpu_to_be64(entry->r);
-	reader->len += HTAB_ENTRY_SIZE;
-}
-
 /* Returns false, and does nothing, if that would make more than @room bytes. */
-static bool append(struct htab_reader *reader, unsigned long i,
-		   const struct htab_entry *entry, size_t room)
+static bool append_valid(struct htab_reader *reader, unsigned long i,
+			 const struct htab_entry *entry, size_t room)
 {
-	bool goes_on = record_goes_on(reader, i, entry->valid);
-	size_t size = entry->valid ? HTAB_ENTRY_SIZE : 0;
+	bool goes_on = record_goes_on(reader, i, true);
+	size_t size = HTAB_ENTRY_SIZE + (goes_on ? 0 : HTAB_HEADER_SIZE);
+	__be64 *hpte;
 
-	if (!goes_on)
-		size += HTAB_HEADER_SIZE;
 	if (reader->len + size > room)
 		return false;
 
 	if (!goes_on)
 		begin_record(reader, i);
-	append_entry(reader, entry);
+	header_at(reader, reader->last)->n_valid++;
+	hpte = (__be64 *)(reader->buf + reader->len);
+	hpte[0] = cpu_to_be64(entry->v);
+	hpte[1] = cpu_to_be64(entry->r);
+	reader->len += HTAB_ENTRY_SIZE;
 	return true;
+}
+
+/* Returns for how many of the @nr entries from @i on there was room. */
+static unsigned int append_invalid(struct htab_reader *reader, unsigned long i,
+				   unsigned int nr, size_t room)
+{
+	struct kvm_get_htab_header *header;
+	unsigned int n, done = 0;
+
+	while (done < nr) {
+		if (!record_goes_on(reader, i + done, false)) {
+			if (reader->len + HTAB_HEADER_SIZE > room)
+				break;
+			begin_record(reader, i + done);
+		}
+		header = header_at(reader, reader->last);
+		n = min(nr - done, HTAB_MAX_RUN - header->n_invalid);
+		header->n_invalid += n;
+		done += n;
+	}
+	return done;
+}
+
+static bool append(struct htab_reader *reader, unsigned long i,
+		   const struct htab_entry *entry, size_t room)
+{
+	return entry->valid ? append_valid(reader, i, entry, room) :
+			      append_invalid(reader, i, 1, room);
 }
 
 /*
@@ -222,23 +255,46 @@ static bool is_of_interest(struct htab_reader *reader, unsigned long i,
 	return kvm_change_map_test(reader->told, i);
 }
 
-/*
- * Tells entry @i if it is @pending or hardware has set R or C.  Returns false if
- * there is no room for it; it is pending then.
- */
-static bool look_at(struct htab_reader *reader, unsigned long i, bool pending,
-		    size_t room)
+static struct htab_word load_word(struct htab_reader *reader, unsigned long first)
 {
+	struct kvm *kvm = reader->kvm;
+
+	return (struct htab_word) {
+		.first = first,
+		.pending = kvm_change_map_bits(reader->pending, first),
+		.watch = kvm_change_map_bits(kvm->arch.htab.watch, first),
+		.used = kvmppc_htab_used(kvm, first),
+	};
+}
+
+static void store_word(struct htab_reader *reader, const struct htab_word *word)
+{
+	kvm_change_map_set_bits(reader->pending, word->first, word->pending);
+	kvm_change_map_set_bits(reader->kvm->arch.htab.watch, word->first,
+				word->watch);
+}
+
+/*
+ * Tells the entry of @bit if it is pending or hardware has set R or C.  Returns
+ * false if there is no room for it; it is pending then.
+ */
+static bool look_at(struct htab_reader *reader, struct htab_word *word,
+		    unsigned int bit, size_t room)
+{
+	unsigned long i = word->first + bit, mask = BIT(bit);
+	bool pending = word->pending & mask;
 	struct htab_entry entry;
 
-	/* Who changes it after it is read marks it again, for the next sweep. */
-	if (pending)
-		kvm_change_map_clear(reader->pending, i);
-	else if (!is_worth_a_look(reader->kvm, i))
+	if (!pending && !is_worth_a_look(reader->kvm, i))
 		return true;
 
+	/* Who changes it after it is read marks it again, for the next sweep. */
 	entry = read_entry(reader->kvm, i);
-	update_watch(reader->kvm, i, &entry);
+	word->pending &= ~mask;
+	word->watch &= ~mask;
+	if (rc_can_change(&entry))
+		word->watch |= mask;
+
 	if (entry.rc_is_new)
 		tell_others(reader, i);
 	else if (!pending)
@@ -247,8 +303,54 @@ static bool look_at(struct htab_reader *reader, unsigned long i, bool pending,
 	if (!is_of_interest(reader, i, &entry) || append(reader, i, &entry, room))
 		return true;
 
-	kvm_change_map_set(reader->pending, i);
+	word->pending |= mask;
 	return false;
+}
+
+/*
+ * Tells the entries from @bit on that are pending and were never used, as far as
+ * there is room.  Returns how many.
+ */
+static unsigned int tell_unused(struct htab_reader *reader, struct htab_word *word,
+				unsigned int bit, size_t room)
+{
+	unsigned long run = (word->pending & ~word->used) >> bit;
+	unsigned int nr = run == ~0ul ? BITS_PER_LONG : ffz(run);
+
+	nr = append_invalid(reader, word->first + bit, nr, room);
+	if (nr)
+		word->pending &= ~GENMASK(bit + nr - 1, bit);
+	return nr;
+}
+
+/* Looks at the entry of @bit, or at several.  Returns how many fitted. */
+static unsigned int look_from(struct htab_reader *reader, struct htab_word *word,
+			      unsigned int bit, size_t room)
+{
+	if (word->pending & ~word->used & BIT(bit))
+		return tell_unused(reader, word, bit, room);
+
+	return look_at(reader, word, bit, room);
+}
+
+/* From reader->index on, which is in it.  Returns false if there is no room. */
+static bool look_at_word(struct htab_reader *reader, size_t room)
+{
+	unsigned int bit = reader->index % BITS_PER_LONG, n = 1;
+	struct htab_word word = load_word(reader, reader->index - bit);
+	unsigned long todo;
+
+	while (n && bit < BITS_PER_LONG) {
+		todo = (word.pending | word.watch) & (~0ul << bit);
+		if (!todo)
+			break;
+		bit = __ffs(todo);
+		n = look_from(reader, &word, bit, room);
+		bit += n;
+	}
+	store_word(reader, &word);
+	reader->index = word.first + (n ? BITS_PER_LONG : bit);
+	return n;
 }
 
 /* Gathers records, up to @room bytes, to the end of the table at most. */
@@ -256,30 +358,20 @@ static enum htab_progress htab_look(struct htab_reader *reader, size_t room)
 {
 	struct kvm_change_map *pending = reader->pending;
 	struct kvm_change_map *watch = reader->kvm->arch.htab.watch;
-	unsigned long next_pending = kvm_change_map_next(pending, reader->index);
-	unsigned long next_watch = kvm_change_map_next(watch, reader->index);
-	unsigned int looks;
-	unsigned long i;
+	unsigned int words;
 
 	lockdep_assert_held(&reader->kvm->arch.mmu_setup_lock);
 
-	for (looks = 0; looks < HTAB_MAX_LOOKS; looks++) {
-		i = min(next_pending, next_watch);
-		if (i == pending->nr) {
+	for (words = 0; words < HTAB_MAX_WORDS; words++) {
+		reader->index = kvm_change_map_next_of(pending, watch,
+						       reader->index);
+		if (reader->index == pending->nr) {
 			reader->index = 0;
 			reader->pass++;
 			return HTAB_END;
 		}
-
-		reader->index = i;
-		if (!look_at(reader, i, i == next_pending, room))
+		if (!look_at_word(reader, room))
 			return HTAB_NO_ROOM;
-
-		reader->index = i + 1;
-		if (i == next_pending)
-			next_pending = kvm_change_map_next(pending, i + 1);
-		if (i == next_watch)
-			next_watch = kvm_change_map_next(watch, i + 1);
 	}
 	return HTAB_MORE;
 }
@@ -346,18 +438,6 @@ static ssize_t gather(struct htab_reader *reader, size_t room)
 	return reader->len;
 }
 
-static void set_range(struct kvm_change_map *map, unsigned long first,
-		      unsigned long nr)
-{
-	unsigned long i;
-
-	for (i = first; i < first + nr; i++) {
-		kvm_change_map_set(map, i);
-		if (!(i % HTAB_MAX_LOOKS))
-			cond_resched();
-	}
-}
-
 /* Makes what was gathered pending again, unless it is about another table. */
 static void put_back(struct htab_reader *reader)
 {
@@ -373,8 +453,9 @@ static void put_back(struct htab_reader *reader)
 		reader->index = header_at(reader, 0)->index;
 		for (at = 0; at < reader->len; at += record_size(header)) {
 			header = header_at(reader, at);
-			set_range(reader->pending, header->index,
-				  header->n_valid + header->n_invalid);
+			kvm_change_map_set_range(reader->pending, header->index,
+						 header->n_valid +
+						 header->n_invalid);
 		}
 	}
 	mutex_unlock(&kvm->arch.mmu_setup_lock);
@@ -398,7 +479,8 @@ static void note_told(struct htab_reader *reader)
 
 	for (at = 0; at < reader->len; at += record_size(header)) {
 		header = header_at(reader, at);
-		set_range(reader->told, header->index, header->n_valid);
+		kvm_change_map_set_range(reader->told, header->index,
+					 header->n_valid);
 		clear_range(reader->told,
 			    (unsigned long)header->index + header->n_valid,
 			    header->n_invalid);

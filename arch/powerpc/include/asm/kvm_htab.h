@@ -11,6 +11,7 @@
 
 struct kvm;
 struct kvm_change_map;
+struct kvm_hpt_info;
 
 /*
  * All under kvm->arch.mmu_setup_lock but for @changes, which whoever changes an
@@ -42,9 +43,24 @@ void kvmppc_htab_init(struct kvm *kvm);
  * kvm->arch.mmu_setup_lock is dropped: each reader starts anew.  May sleep.
  */
 void kvmppc_htab_replaced(struct kvm *kvm);
+
+/*
+ * The register of an HPT's groups that have had an entry since it was empty, see
+ * note_hpte_use().  All may sleep; nobody else uses the HPT.
+ */
+int kvmppc_htab_alloc_used(struct kvm_hpt_info *hpt);	/* 0 or -ENOMEM */
+void kvmppc_htab_free_used(struct kvm_hpt_info *hpt);
+void kvmppc_htab_clear_used(struct kvm_hpt_info *hpt);
 #else
 static inline void kvmppc_htab_init(struct kvm *kvm) { }
 static inline void kvmppc_htab_replaced(struct kvm *kvm) { }
+static inline int kvmppc_htab_alloc_used(struct kvm_hpt_info *hpt)
+{
+	return 0;
+}
+
+static inline void kvmppc_htab_free_used(struct kvm_hpt_info *hpt) { }
+static inline void kvmppc_htab_clear_used(struct kvm_hpt_info *hpt) { }
 #endif
 
 #endif /* __ASM_KVM_HTAB_H */
