@@ -54,7 +54,6 @@
 #define HTAB_R_N		0x4ull
 #define HTAB_R_KEY_LO		0xe00ull
 
-#define HTAB_GROUP		8
 #define HTAB_VRMA_SLOT		7
 
 /*

@@ -19,6 +19,9 @@
 #define HTAB_MIN_ORDER		18
 #define HTAB_ENTRIES(order)	(1ul << ((order) - 4))
 
+/* The entries that have a hash in common. */
+#define HTAB_GROUP		8
+
 /* The most entries that a header can count. */
 #define HTAB_MAX_RUN		0xffffu
 
