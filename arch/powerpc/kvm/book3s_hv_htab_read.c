@@ -555,6 +555,14 @@ static unsigned long count_pending(struct htab_reader *reader)
 	return kvm_change_map_count(reader->pending);
 }
 
+/* Those that each pass has to look at whether they changed or not. */
+static unsigned long count_watched(struct kvm *kvm)
+{
+	struct kvm_change_map *watch = kvm->arch.htab.watch;
+
+	return watch ? kvm_change_map_count(watch) : 0;
+}
+
 static unsigned long map_bytes(const struct kvm_change_map *map)
 {
 	return map ? kvm_change_map_bytes(map->nr) : 0;
@@ -578,6 +586,7 @@ static void htab_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "htab-pass:\t%lu\n", reader->pass);
 	seq_printf(m, "htab-index:\t%lu\n", reader->index);
 	seq_printf(m, "htab-pending:\t%lu\n", count_pending(reader));
+	seq_printf(m, "htab-watched:\t%lu\n", count_watched(kvm));
 	seq_printf(m, "htab-memory:\t%lu\n", count_memory(reader));
 	mutex_unlock(&kvm->arch.mmu_setup_lock);
 }
