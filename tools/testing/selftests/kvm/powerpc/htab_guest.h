@@ -64,7 +64,7 @@
 #define HTAB_CODE		0x4000ul
 #define HTAB_AREA		0x10000ul
 #define HTAB_AREA_SIZE		0x20000ul
-#define HTAB_MAX_VCPUS		2
+#define HTAB_MAX_VCPUS		3
 #define HTAB_PAGES		0x100000ul
 #define HTAB_VECTORS_END	0x1000ul
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KVM_PPC_GET_HTAB_FD against a model. A guest executes lists of random hypercalls,
- * loads and stores, while several readers keep a shadow of its table from what the
- * stream tells, each with buffers of another sort. A model of the guest's commands
- * says what the table has to be in the end: all shadows have to be the same.
+ * KVM_PPC_GET_HTAB_FD against a model. The vCPUs of a guest execute lists of random
+ * hypercalls, loads and stores, while several readers keep a shadow of its table
+ * from what the stream tells, each with buffers of another sort, and others come
+ * and go. A model of the guest's commands says what the table has to be in the end:
+ * all shadows have to be the same.
+ *
+ * Each vCPU has pages of its own, so that it does not matter which was faster. But
+ * their entries share groups, and their pages those of the host.
  */
 #include <getopt.h>
 
@@ -13,7 +17,7 @@
 #define ORDER		HTAB_MIN_ORDER
 #define ENTRIES		HTAB_ENTRIES(ORDER)
 
-/* One for each group, so that no two can have the same entry. */
+/* Of each vCPU, one for each group, so that no two can have the same entry. */
 #define PAGES		(ENTRIES / HTAB_GROUP)
 #define DATA_SIZE	(HTAB_MEMORY - HTAB_PAGES)
 #define BUFFER		65536
@@ -22,14 +26,23 @@
 static struct {
 	unsigned long seed;
 	unsigned long checks;
-	unsigned long commands;		/* in a burst, at most */
-} options = { 1, 20, 400 };
+	unsigned long commands;		/* of a vCPU in a burst, at most */
+	unsigned long vcpus;
+} options = { 1, 14, 400, 2 };
 
 /* How often the guest runs between two checks. */
 #define BURSTS		5
 
 static struct htab_guest guest;
-static struct htab_vcpu *vcpu;
+
+/* A vCPU, with the page that each of its commands is about. */
+struct actor {
+	struct htab_vcpu *vcpu;
+	uint64_t first_page;
+	uint64_t pages[HTAB_MAX_COMMANDS];
+};
+
+static struct actor actors[HTAB_MAX_VCPUS];
 
 /* -- Random numbers: xorshift, a state for each thread */
 
@@ -52,9 +65,7 @@ static uint64_t random_state;
 
 static struct htab_shadow model;
 
-/* The page that each of the commands is about. */
-static uint64_t command_page[HTAB_MAX_COMMANDS];
-
+/* Those of the vCPUs that are found in one group have different slots of it. */
 static uint64_t page_index(uint64_t page)
 {
 	return htab_group(ORDER, page) + page % HTAB_VRMA_SLOT;
@@ -169,31 +180,36 @@ static long model_command(const struct htab_command *command, uint64_t page)
 
 /* -- The guest's commands */
 
-static void add_bulk_remove(void)
+static uint64_t any_page(const struct actor *actor, uint64_t of)
+{
+	return actor->first_page + below(&random_state, of);
+}
+
+static void add_bulk_remove(struct actor *actor)
 {
 	struct htab_command *command;
 	int i;
 
-	command = htab_command(vcpu, H_BULK_REMOVE, 0, 0, 0, 0);
+	command = htab_command(actor->vcpu, H_BULK_REMOVE, 0, 0, 0, 0);
 	for (i = 0; i < 4; i++)
 		command->in[1 + 2 * i] = H_BULK_REQUEST |
-			page_index(below(&random_state, PAGES));
+			page_index(any_page(actor, PAGES));
 }
 
-static void add_access(uint64_t what, uint64_t page)
+static void add_access(struct htab_vcpu *vcpu, uint64_t what, uint64_t page)
 {
 	if (has_memory(page))
 		htab_command(vcpu, what, htab_address(page), 42, HTAB_MSR_DR, 0);
 }
 
-static void add_protect(uint64_t index)
+static void add_protect(struct htab_vcpu *vcpu, uint64_t index)
 {
 	uint64_t bits = next_random(&random_state) & (HTAB_R_N | R_KEYS | 1);
 
 	htab_command(vcpu, H_PROTECT, bits | HTAB_R_PP_RWRW, index, 0, 0);
 }
 
-static void add_enter(uint64_t page)
+static void add_enter(struct htab_vcpu *vcpu, uint64_t page)
 {
 	struct htab_entry entry = random_entry(page);
 
@@ -201,23 +217,24 @@ static void add_enter(uint64_t page)
 }
 
 /* Entries are made as often as they are removed. */
-static void add_command(void)
+static void add_command(struct actor *actor)
 {
 	/* Half of them near each other. */
-	uint64_t page = below(&random_state, below(&random_state, 2) ? 64 : PAGES);
+	uint64_t page = any_page(actor, below(&random_state, 2) ? 64 : PAGES);
 	uint64_t index = page_index(page);
+	struct htab_vcpu *vcpu = actor->vcpu;
 
-	command_page[vcpu->area->count] = page;
+	actor->pages[vcpu->area->count] = page;
 	switch (below(&random_state, 12)) {
 	case 0 ... 3:
-		return add_enter(page);
+		return add_enter(vcpu, page);
 	case 4:
 		htab_command(vcpu, H_REMOVE, 0, index, 0, 0);
 		return;
 	case 5:
-		return add_bulk_remove();
+		return add_bulk_remove(actor);
 	case 6:
-		return add_protect(index);
+		return add_protect(vcpu, index);
 	case 7:
 		htab_command(vcpu, H_CLEAR_REF, 0, index, 0, 0);
 		return;
@@ -228,9 +245,9 @@ static void add_command(void)
 		htab_command(vcpu, H_READ, 0, index, 0, 0);
 		return;
 	case 10:
-		return add_access(HTAB_LOAD, page);
+		return add_access(vcpu, HTAB_LOAD, page);
 	case 11:
-		return add_access(HTAB_STORE, page);
+		return add_access(vcpu, HTAB_STORE, page);
 	}
 }
 
@@ -247,32 +264,36 @@ static void expect_result(const struct htab_command *command, long expected)
 			       command->out[0], expected);
 }
 
-static void model_burst(void)
+static void model_burst(const struct actor *actor)
 {
-	const struct htab_area *area = vcpu->area;
+	const struct htab_area *area = actor->vcpu->area;
 	uint64_t round, i;
 	long expected;
 
 	for (round = 1; round <= area->rounds; round++) {
 		for (i = 0; i < area->count; i++) {
 			expected = model_command(&area->commands[i],
-						 command_page[i]);
+						 actor->pages[i]);
 			if (round == area->rounds)
 				expect_result(&area->commands[i], expected);
 		}
 	}
 }
 
-static void make_burst(void)
+/* How many commands the guest was given to execute. */
+static unsigned long n_commands;
+
+static void make_burst(struct actor *actor)
 {
 	uint64_t count = 1 + below(&random_state, options.commands);
 
-	htab_no_commands(vcpu);
+	htab_no_commands(actor->vcpu);
 	do {
-		add_command();
-	} while (vcpu->area->count < count);
-	vcpu->area->rounds = 1 + below(&random_state, 4);
-	vcpu->area->done = 0;
+		add_command(actor);
+	} while (actor->vcpu->area->count < count);
+	actor->vcpu->area->rounds = 1 + below(&random_state, 4);
+	actor->vcpu->area->done = 0;
+	n_commands += actor->vcpu->area->count * actor->vcpu->area->rounds;
 }
 
 /* What the host does beside that changes nothing that the guest can see. */
@@ -289,33 +310,48 @@ static void disturb(void)
 		ioctl(guest.vm.vm_fd, KVM_GET_DIRTY_LOG, &log);
 }
 
-static int run_burst(void)
-{
-	int ret = -pthread_create(&vcpu->thread, NULL, htab_thread, vcpu);
+/* No vCPU is through before the last one begins. */
+static pthread_barrier_t all_are_there;
 
-	if (ret)
-		return ret;
-	while (htab_rounds(vcpu) != HTAB_ENDED) {
+static void *burst_thread(void *arg)
+{
+	pthread_barrier_wait(&all_are_there);
+	return htab_thread(arg);
+}
+
+static int end_burst(struct actor *actor)
+{
+	while (htab_rounds(actor->vcpu) != HTAB_ENDED) {
 		disturb();
 		sched_yield();
 	}
-	pthread_join(vcpu->thread, NULL);
-	return vcpu->result;
+	pthread_join(actor->vcpu->thread, NULL);
+	model_burst(actor);
+	return actor->vcpu->result;
 }
 
-/* How many commands were executed. */
-static unsigned long n_commands;
+/* One of each vCPU, at the same time. */
+static int run_burst(void)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < options.vcpus; i++)
+		make_burst(&actors[i]);
+	for (i = 0; !ret && i < options.vcpus; i++)
+		ret = -pthread_create(&actors[i].vcpu->thread, NULL,
+				      burst_thread, actors[i].vcpu);
+	for (i = 0; !ret && i < options.vcpus; i++)
+		ret = end_burst(&actors[i]);
+	return ret;
+}
 
 static int run_bursts(void)
 {
 	int i, ret = 0;
 
-	for (i = 0; !ret && i < BURSTS; i++) {
-		make_burst();
+	for (i = 0; !ret && i < BURSTS; i++)
 		ret = run_burst();
-		model_burst();
-		n_commands += vcpu->area->count * vcpu->area->rounds;
-	}
 	return ret;
 }
 
@@ -433,6 +469,84 @@ static int start_reader(struct reader *reader, unsigned int number)
 	return -pthread_create(&reader->thread, NULL, reader_thread, reader);
 }
 
+/* -- Readers that come and go */
+
+struct visitor {
+	pthread_t thread;
+	uint64_t random;
+	unsigned long visits;
+	int error;
+	struct htab_shadow shadow;
+	char buf[BUFFER];
+};
+
+static struct visitor visitors[2];
+
+/* A part from anywhere on, as long as it is; every other one goes on to the end. */
+static ssize_t read_a_part(struct visitor *visitor, int fd)
+{
+	uint64_t reads = below(&visitor->random, 16);
+	size_t size = 24 + below(&visitor->random, BUFFER - 24);
+	ssize_t ret = 1;
+
+	if (reads % 2)
+		reads = UINT64_MAX;
+	while (ret > 0 && reads-- &&
+	       !__atomic_load_n(&readers_end, __ATOMIC_RELAXED))
+		ret = htab_read(fd, &visitor->shadow, visitor->buf, size);
+	return ret;
+}
+
+static ssize_t visit(struct visitor *visitor)
+{
+	uint64_t flags = below(&visitor->random, 2) * KVM_GET_HTAB_BOLTED_ONLY;
+	uint64_t start = below(&visitor->random, 2) *
+			 below(&visitor->random, ENTRIES);
+	int fd = htab_open(&guest.vm, flags, start);
+	ssize_t ret;
+
+	if (fd < 0)
+		return fd;
+	ret = read_a_part(visitor, fd);
+	close(fd);
+	visitor->visits++;
+	return ret;
+}
+
+static void *visitor_thread(void *arg)
+{
+	struct visitor *visitor = arg;
+	ssize_t ret = 0;
+
+	while (ret >= 0 && !__atomic_load_n(&readers_end, __ATOMIC_RELAXED)) {
+		ret = visit(visitor);
+		sched_yield();
+	}
+	visitor->error = ret < 0 ? ret : 0;
+	return NULL;
+}
+
+static int start_visitor(struct visitor *visitor, unsigned int number)
+{
+	visitor->random = options.seed * 2000 + number + 1;
+	if (htab_shadow_init(&visitor->shadow, ENTRIES))
+		return -ENOMEM;
+	return -pthread_create(&visitor->thread, NULL, visitor_thread, visitor);
+}
+
+/* Whether all that they were told was well formed. */
+static bool end_visitor(struct visitor *visitor)
+{
+	pthread_join(visitor->thread, NULL);
+	if (visitor->error)
+		ksft_print_msg("visit %lu: %s\n", visitor->visits,
+			       visitor->shadow.error ?:
+			       strerror(-visitor->error));
+	return !visitor->error;
+}
+
+/* -- Comparing */
+
 /* What the model means for this reader. */
 static void expected_by(const struct reader *reader, struct htab_shadow *expected)
 {
@@ -474,75 +588,114 @@ static bool check_table(void)
 
 static int create(void)
 {
+	unsigned int i;
 	int ret;
 
-	ret = htab_guest_create(&guest, ORDER, 1);
+	ret = htab_guest_create(&guest, ORDER, options.vcpus);
 	if (!ret)
 		ret = htab_set_slot(&guest, 0, KVM_MEM_LOG_DIRTY_PAGES, 0,
 				    HTAB_MEMORY);
 	if (!ret)
 		ret = htab_shadow_init(&model, ENTRIES);
-	vcpu = &guest.vcpu[0];
-	if (!ret && htab_do(vcpu, H_READ, 0, 0, 0, 0))
-		ret = -EIO;
+	pthread_barrier_init(&all_are_there, NULL, options.vcpus);
+	for (i = 0; !ret && i < options.vcpus; i++) {
+		actors[i].vcpu = &guest.vcpu[i];
+		actors[i].first_page = i * PAGES;
+		if (htab_do(actors[i].vcpu, H_READ, 0, 0, 0, 0))
+			ret = -EIO;
+	}
 	/* The entries of the VRMA do not change. */
 	return ret ? ret : htab_dump(&guest.vm, &model);
+}
+
+static int start_readers(void)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < ARRAY_SIZE(readers); i++)
+		ret = start_reader(&readers[i], i);
+	for (i = 0; !ret && i < ARRAY_SIZE(visitors); i++)
+		ret = start_visitor(&visitors[i], i);
+	return ret;
+}
+
+/* A result for each reader that was there all the time, and one for the others. */
+static void end_readers(void)
+{
+	unsigned long visits = 0;
+	bool good = true;
+	unsigned int i;
+
+	__atomic_store_n(&readers_end, true, __ATOMIC_RELAXED);
+	for (i = 0; i < ARRAY_SIZE(readers); i++) {
+		pthread_join(readers[i].thread, NULL);
+		ksft_test_result(!readers[i].error && !readers[i].differs,
+				 "%s\n", readers[i].name);
+	}
+	for (i = 0; i < ARRAY_SIZE(visitors); i++) {
+		good &= end_visitor(&visitors[i]);
+		visits += visitors[i].visits;
+	}
+	ksft_test_result(good, "%lu visits of readers that come and go\n",
+			 visits);
 }
 
 static void parse(int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:n:c:")) != -1) {
+	while ((opt = getopt(argc, argv, "s:n:c:v:")) != -1) {
 		if (opt == 's')
 			options.seed = strtoul(optarg, NULL, 0);
 		else if (opt == 'n')
 			options.checks = strtoul(optarg, NULL, 0);
 		else if (opt == 'c')
 			options.commands = strtoul(optarg, NULL, 0);
+		else if (opt == 'v')
+			options.vcpus = strtoul(optarg, NULL, 0);
 		else
-			ksft_exit_fail_msg("-s seed -n checks -c commands\n");
+			ksft_exit_fail_msg("-s seed -n checks -c commands -v vcpus\n");
 	}
+	if (!options.vcpus || options.vcpus > HTAB_MAX_VCPUS)
+		ksft_exit_fail_msg("-v has to be from 1 to %u\n",
+				   HTAB_MAX_VCPUS);
 	if (options.commands >= HTAB_MAX_COMMANDS)
 		options.commands = HTAB_MAX_COMMANDS - 1;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned int i, n_readers = ARRAY_SIZE(readers);
 	struct htab_shadow expected;
 	unsigned long check;
 	bool table_ok = true;
+	unsigned int i;
 	int ret;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(argc, argv);
 	random_state = options.seed * 2654435761u + 1;
 	ksft_print_header();
-	ksft_set_plan(n_readers + 2);
-	ksft_print_msg("seed %lu, %lu checks\n", options.seed, options.checks);
+	ksft_set_plan(ARRAY_SIZE(readers) + 3);
+	ksft_print_msg("seed %lu, %lu checks, %lu vCPUs\n", options.seed,
+		       options.checks, options.vcpus);
 
 	htab_be_nice();
 	ret = create();
 	if (!ret)
 		ret = htab_shadow_init(&expected, ENTRIES);
-	for (i = 0; !ret && i < n_readers; i++)
-		ret = start_reader(&readers[i], i);
+	if (!ret)
+		ret = start_readers();
 	for (check = 0; !ret && check < options.checks; check++) {
 		ret = run_bursts();
-		for (i = 0; i < n_readers; i++)
+		for (i = 0; i < ARRAY_SIZE(readers); i++)
 			check_reader(&readers[i], &expected);
 		table_ok = table_ok && check_table();
 	}
 	if (ret)
 		ksft_exit_fail_msg("check %lu: %s\n", check, strerror(-ret));
-	__atomic_store_n(&readers_end, true, __ATOMIC_RELAXED);
 
-	for (i = 0; i < n_readers; i++) {
-		pthread_join(readers[i].thread, NULL);
-		ksft_test_result(!readers[i].error && !readers[i].differs,
-				 "%s\n", readers[i].name);
-	}
+	end_readers();
 	ksft_test_result(table_ok, "a reader that comes later\n");
 	ksft_test_result(!wrong_results, "%lu commands\n", n_commands);
 	htab_guest_destroy(&guest);
