@@ -138,27 +138,6 @@ TEST_F(htab, threads_that_share_a_reader)
 
 /* ---- fdinfo ---- */
 
-/* Returns the value of a field, or -1 if it is not there as it should be. */
-static long long fdinfo_field(int fd, const char *field)
-{
-	char path[64], line[128], format[64];
-	long long value = -1;
-	unsigned long long seen;
-	FILE *file;
-	int end;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	snprintf(format, sizeof(format), "%s:\t%%llu%%n", field);
-	file = fopen(path, "r");
-	if (!file)
-		return -1;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, format, &seen, &end) == 1 && line[end] == '\n')
-			value = seen;
-	fclose(file);
-	return value;
-}
-
 TEST_F(htab, fdinfo_of_the_first_pass)
 {
 	char buf[HTAB_HEADER + 4 * HTAB_ENTRY];
@@ -168,20 +147,20 @@ TEST_F(htab, fdinfo_of_the_first_pass)
 	ASSERT_EQ(htab_fill(self->writer, 0, 64, 1, 0), 0);
 	fd = htab_open(&self->vm, 0, 0);
 	ASSERT_GE(fd, 0);
-	pass = fdinfo_field(fd, "htab-pass");
-	pending = fdinfo_field(fd, "htab-pending");
+	pass = htab_fdinfo(fd, "htab-pass");
+	pending = htab_fdinfo(fd, "htab-pending");
 	EXPECT_GE(pass, 0);
-	EXPECT_EQ(fdinfo_field(fd, "htab-index"), 0);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-index"), 0);
 	EXPECT_GT(pending, 0);
 
 	ASSERT_EQ(htab_read(fd, &self->told, buf, sizeof(buf)), sizeof(buf));
-	EXPECT_EQ(fdinfo_field(fd, "htab-pass"), pass);
-	EXPECT_EQ(fdinfo_field(fd, "htab-index"), 4);
-	EXPECT_EQ(fdinfo_field(fd, "htab-pending"), pending - 4);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-pass"), pass);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-index"), 4);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-pending"), pending - 4);
 
 	ASSERT_GT(htab_drain(fd, &self->told, HTAB_TEST_BUFFER), 0);
-	EXPECT_GT(fdinfo_field(fd, "htab-pass"), pass);
-	EXPECT_EQ(fdinfo_field(fd, "htab-pending"), 0);
+	EXPECT_GT(htab_fdinfo(fd, "htab-pass"), pass);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-pending"), 0);
 	close(fd);
 }
 
@@ -193,10 +172,10 @@ TEST_F(htab, fdinfo_of_a_later_pass)
 	ASSERT_GE(fd, 0);
 	ASSERT_GT(htab_drain(fd, &self->told, HTAB_TEST_BUFFER), 0);
 	ASSERT_EQ(htab_fill(self->writer, 0, HTAB_TEST_ENTRIES, 1024, 0), 0);
-	EXPECT_EQ(fdinfo_field(fd, "htab-pending"), HTAB_TEST_ENTRIES / 1024);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-pending"), HTAB_TEST_ENTRIES / 1024);
 	ASSERT_GT(htab_read(fd, &self->told, buf, sizeof(buf)), 0);
-	EXPECT_EQ(fdinfo_field(fd, "htab-pending"), HTAB_TEST_ENTRIES / 1024 - 1);
-	EXPECT_GT(fdinfo_field(fd, "htab-index"), 0);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-pending"), HTAB_TEST_ENTRIES / 1024 - 1);
+	EXPECT_GT(htab_fdinfo(fd, "htab-index"), 0);
 	close(fd);
 }
 
@@ -205,7 +184,7 @@ TEST_F(htab, fdinfo_where_start_index_is)
 	int fd = htab_open(&self->vm, 0, 1234);
 
 	ASSERT_GE(fd, 0);
-	EXPECT_EQ(fdinfo_field(fd, "htab-index"), 1234);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-index"), 1234);
 	close(fd);
 }
 

@@ -452,6 +452,127 @@ TEST_F(guest, the_vrma_is_accessed)
 	expect_entry(_metadata, self, i, entry);
 }
 
+/* -- What a later pass has to look at for R and C, changed or not */
+
+/* What is told of it, and what is watched from then on. */
+static void expect_watched(struct __test_metadata *_metadata,
+			   struct _test_data_guest *self, uint64_t told,
+			   long long watched)
+{
+	expect_told(_metadata, self, told);
+	EXPECT_EQ(htab_fdinfo(self->fd, "htab-watched"), watched);
+}
+
+/* As Linux makes its entries: a later pass looks at none of them. */
+TEST_F(guest, entries_of_a_linux_guest)
+{
+	uint64_t number, index, r_bits;
+	struct htab_entry entry;
+
+	expect_watched(_metadata, self, 0, 0);
+	for (number = 0; number < 64; number++) {
+		index = htab_group(ORDER, number);
+		r_bits = number % 2 ? HTAB_R_C : HTAB_R_PP_RORO;
+		entry = htab_page(number, GPA);
+		entry.r |= HTAB_R_R | r_bits;
+		ASSERT_EQ(htab_enter(self->vcpu, index, entry), H_SUCCESS);
+	}
+	expect_watched(_metadata, self, 64, 0);
+	EXPECT_EQ(htab_load(self->vcpu, 0), 0);
+	EXPECT_EQ(htab_store(self->vcpu, 1, 42), 0);
+	expect_watched(_metadata, self, 0, 0);
+}
+
+/* Whether there is memory or not: it may come. */
+TEST_F(guest, entries_to_watch)
+{
+	ASSERT_EQ(htab_enter(self->vcpu, self->index, self->entry), H_SUCCESS);
+	expect_watched(_metadata, self, 1, 1);
+	self->entry.r |= HTAB_R_C;
+	ASSERT_EQ(htab_enter(self->vcpu, self->index + 1, self->entry), H_SUCCESS);
+	expect_watched(_metadata, self, 1, 2);
+	self->entry = htab_page(PAGE, HTAB_NO_MEMORY);
+	self->entry.r |= HTAB_R_PP_RORO;
+	ASSERT_EQ(htab_enter(self->vcpu, self->index + 2, self->entry), H_SUCCESS);
+	expect_watched(_metadata, self, 1, 3);
+	unmap(_metadata, self);
+	expect_watched(_metadata, self, 0, 3);
+}
+
+TEST_F(guest, watched_until_accessed)
+{
+	enter(_metadata, self, 0);
+	ASSERT_EQ(htab_load(self->vcpu, PAGE), 0);
+	expect_watched(_metadata, self, 1, 1);
+	store(_metadata, self);
+	expect_watched(_metadata, self, 1, 0);
+}
+
+TEST_F(guest, watched_until_removed)
+{
+	enter(_metadata, self, 0);
+	expect_watched(_metadata, self, 0, 1);
+	ASSERT_EQ(htab_do(self->vcpu, H_REMOVE, 0, self->index, 0, 0), H_SUCCESS);
+	expect_watched(_metadata, self, 1, 0);
+}
+
+static void clear_and_access(struct __test_metadata *_metadata,
+			     struct _test_data_guest *self, uint64_t hcall)
+{
+	enter(_metadata, self, HTAB_R_R | HTAB_R_C);
+	ASSERT_EQ(htab_do(self->vcpu, hcall, 0, self->index, 0, 0), H_SUCCESS);
+	expect_watched(_metadata, self, 1, 1);
+	store(_metadata, self);
+	expect_watched(_metadata, self, 1, 0);
+	expect_valid(_metadata, self, self->index, self->entry);
+}
+
+TEST_F(guest, watched_after_clear_ref)
+{
+	clear_and_access(_metadata, self, H_CLEAR_REF);
+}
+
+TEST_F(guest, watched_after_clear_mod)
+{
+	clear_and_access(_metadata, self, H_CLEAR_MOD);
+}
+
+/* What cannot be written does not get C; once it can, it may. */
+TEST_F(guest, watched_after_protect)
+{
+	enter(_metadata, self, HTAB_R_R | HTAB_R_PP_RORO);
+	expect_watched(_metadata, self, 0, 0);
+	ASSERT_EQ(htab_do(self->vcpu, H_PROTECT, HTAB_R_PP_RWRW, self->index, 0,
+			  0), H_SUCCESS);
+	expect_watched(_metadata, self, 1, 1);
+	ASSERT_EQ(htab_do(self->vcpu, H_PROTECT, HTAB_R_PP_RORO, self->index, 0,
+			  0), H_SUCCESS);
+	expect_watched(_metadata, self, 1, 0);
+}
+
+/* A reader that comes later, and has seen nothing, watches nothing more. */
+TEST_F(guest, watched_for_all_readers)
+{
+	int fd;
+
+	enter(_metadata, self, 0);
+	fd = htab_open(&self->guest.vm, 0, 0);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(htab_fdinfo(fd, "htab-watched"), 1);
+	close(fd);
+	expect_watched(_metadata, self, 0, 1);
+}
+
+/* All of a table that nobody has looked at. */
+TEST_F(guest, watched_at_first)
+{
+	close(self->fd);
+	self->fd = htab_open(&self->guest.vm, 0, 0);
+	ASSERT_GE(self->fd, 0);
+	EXPECT_EQ(htab_fdinfo(self->fd, "htab-watched"), ENTRIES);
+	expect_watched(_metadata, self, ENTRIES, 0);
+}
+
 /* -- What the host does */
 
 TEST_F(guest, unmapped_by_the_host)
@@ -480,6 +601,62 @@ TEST_F(guest, write_protected_after_an_access)
 	ASSERT_EQ(htab_load(self->vcpu, PAGE), 0);
 	ASSERT_EQ(mprotect(page, 0x10000, PROT_READ | PROT_WRITE), 0);
 	store(_metadata, self);
+	expect_told(_metadata, self, 0);
+}
+
+/* Which frame of the host's the page is in; it has one. */
+static uint64_t frame_of(struct __test_metadata *_metadata, const void *page)
+{
+	off_t at = (uintptr_t)page / getpagesize() * sizeof(uint64_t);
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t frame = 0;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(pread(fd, &frame, sizeof(frame), at), sizeof(frame));
+	close(fd);
+	frame &= (1ull << 55) - 1;
+	ASSERT_NE(frame, 0);
+	return frame;
+}
+
+/* What the host does to find out whether the page at GPA is still in use. */
+static void age(struct __test_metadata *_metadata, struct _test_data_guest *self)
+{
+	uint64_t frame = frame_of(_metadata, self->guest.memory + GPA);
+	uint64_t bit = 1ull << frame % 64, bits = bit;
+	off_t at = frame / 64 * sizeof(bits);
+	int fd = open("/sys/kernel/mm/page_idle/bitmap", O_RDWR);
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(pwrite(fd, &bits, sizeof(bits), at), sizeof(bits));
+	ASSERT_EQ(pread(fd, &bits, sizeof(bits), at), sizeof(bits));
+	close(fd);
+	/* Else it was not looked at. */
+	ASSERT_EQ(bits & bit, bit);
+}
+
+/* Aging takes R from the hardware's entry: the guest's is kept, and told. */
+TEST_F(guest, aged_after_an_access)
+{
+	enter(_metadata, self, 0);
+	ASSERT_EQ(htab_load(self->vcpu, PAGE), 0);
+	age(_metadata, self);
+	self->entry.r |= HTAB_R_R;
+	expect_entry(_metadata, self, self->index, self->entry);
+
+	store(_metadata, self);
+	age(_metadata, self);
+	expect_entry(_metadata, self, self->index, self->entry);
+}
+
+TEST_F(guest, aged_after_it_was_told)
+{
+	enter(_metadata, self, 0);
+	store(_metadata, self);
+	drain(_metadata, self);
+	age(_metadata, self);
+	expect_told(_metadata, self, 0);
+	ASSERT_EQ(htab_load(self->vcpu, PAGE), 0);
 	expect_told(_metadata, self, 0);
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -61,6 +62,27 @@ static inline int htab_open(struct htab_vm *vm, uint64_t flags, uint64_t start)
 	int fd = ioctl(vm->vm_fd, KVM_PPC_GET_HTAB_FD, &request);
 
 	return fd < 0 ? -errno : fd;
+}
+
+/* Returns the value of a field of fdinfo, or -1 if it is not there as it should be. */
+static inline long long htab_fdinfo(int fd, const char *field)
+{
+	char path[64], line[128], format[64];
+	long long value = -1;
+	unsigned long long seen;
+	FILE *file;
+	int end;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	snprintf(format, sizeof(format), "%s:\t%%llu%%n", field);
+	file = fopen(path, "r");
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, format, &seen, &end) == 1 && line[end] == '\n')
+			value = seen;
+	fclose(file);
+	return value;
 }
 
 #endif /* SELFTEST_KVM_HTAB_VM_H */
