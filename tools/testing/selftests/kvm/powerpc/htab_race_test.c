@@ -186,6 +186,13 @@ static void stop_readers(void)
 
 /* -- The guest */
 
+static void start_guest(void)
+{
+	if (htab_start(vcpu))
+		ksft_exit_fail_msg("no thread\n");
+	htab_wait_rounds(vcpu, 1);
+}
+
 /* Makes and removes entries all over the table, all of which it has. */
 static void churn(void)
 {
@@ -203,9 +210,7 @@ static void churn(void)
 		if (i % 2)
 			htab_command(vcpu, H_REMOVE, 0, index + i % 7, 0, 0);
 	}
-	if (htab_start(vcpu))
-		ksft_exit_fail_msg("no thread\n");
-	htab_wait_rounds(vcpu, 1);
+	start_guest();
 }
 
 static void stop_churn(void)
@@ -418,6 +423,91 @@ static void vm_goes(void)
 	}
 }
 
+/* -- Reads that do not go on for as long as the guest makes changes */
+
+#define SLOW_ORDER	MAX_ORDER
+/* Which is filled over very many passes. */
+#define LARGE_BUFFER	(64ul << 20)
+
+/* Entries that each pass looks at, R and C being clear: that takes a while. */
+static void fill_with_watched(void)
+{
+	int fd = htab_open(&guest.vm, KVM_GET_HTAB_WRITE, 0);
+	struct htab_entry entries[3];
+	uint64_t i;
+
+	for (i = 0; i < ARRAY_SIZE(entries); i++)
+		entries[i] = htab_page(1, HTAB_NO_MEMORY);
+	for (i = 0; i < HTAB_ENTRIES(SLOW_ORDER); i += HTAB_GROUP)
+		if (htab_write(fd, i, entries, ARRAY_SIZE(entries), 0) < 0)
+			fail("write", i);
+	close(fd);
+}
+
+/* In each pass some of them change. They stay valid, and are not bolted. */
+static void churn_in_slow_table(void)
+{
+	uint64_t i, group;
+
+	allocate(SLOW_ORDER);
+	fill_with_watched();
+	htab_no_commands(vcpu);
+	for (i = 0; i < 400; i++) {
+		group = below(HTAB_ENTRIES(SLOW_ORDER) / HTAB_GROUP);
+		htab_command(vcpu, H_PROTECT, i % 4, group * HTAB_GROUP + i % 3,
+			     0, 0);
+	}
+	start_guest();
+}
+
+/* None of the changes is for this reader. */
+static void bolted_entries(void)
+{
+	struct htab_shadow shadow;
+	static char buf[BUFFER];
+	unsigned long i;
+	ssize_t ret;
+	int fd;
+
+	churn_in_slow_table();
+	fd = htab_open(&guest.vm, KVM_GET_HTAB_BOLTED_ONLY, 0);
+	if (fd < 0 || htab_shadow_init(&shadow, HTAB_ENTRIES(SLOW_ORDER)))
+		ksft_exit_fail_msg("no reader\n");
+	ret = htab_drain(fd, &shadow, sizeof(buf));
+	if (ret <= 0)
+		fail(shadow.error ?: "first pass", ret);
+	for (i = 0; i < options.rounds; i++) {
+		ret = read(fd, buf, sizeof(buf));
+		if (ret)
+			fail("read", ret);
+	}
+	stop_churn();
+	close(fd);
+	htab_shadow_destroy(&shadow);
+}
+
+/* It ends with the pass: no entry is told twice in it. */
+static void large_read(void)
+{
+	char *buf = mmap(NULL, LARGE_BUFFER, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned long i;
+	ssize_t ret;
+
+	churn_in_slow_table();
+	open_readers();
+	for (i = 0; i < options.rounds; i++) {
+		ret = htab_read(readers[0].fd, &readers[0].shadow, buf,
+				LARGE_BUFFER);
+		if (ret < 0)
+			fail(readers[0].shadow.error ?: "read", ret);
+	}
+	stop_churn();
+	check_readers();
+	close_readers();
+	munmap(buf, LARGE_BUFFER);
+}
+
 /* -- Writes while the slot goes to which the entries lead */
 
 #define SLOT_GPA	(4 * HTAB_MEMORY)
@@ -514,6 +604,8 @@ static struct race_case cases[] = {
 	{ "churn", readers_of_a_churn, false, false },
 	{ "come_and_go", readers_come_and_go, false, false },
 	{ "memory", memory_goes, false, false },
+	{ "bolted", bolted_entries, false, false },
+	{ "large_read", large_read, false, false },
 	{ "reset", reset, false, false },
 	{ "resize", resized, false, false },
 	{ "radix", radix_and_back, true, false },
