@@ -172,6 +172,109 @@ TEST_F(blocked, a_write_while_the_table_is_emptied)
 	EXPECT_EQ(writing.ret, htab_record_size(1));
 }
 
+/* For entries of a slot that goes: their first, and the slot's place and pages. */
+#define SLOT_INDEX	512
+#define SLOT_GPA	0x10000000ull
+#define SLOT_PAGES	4
+
+static int set_slot(struct htab_vm *vm, char *mem, size_t size)
+{
+	struct kvm_userspace_memory_region region = {
+		.guest_phys_addr = SLOT_GPA,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)mem,
+	};
+
+	return ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
+}
+
+/* Deletes the slot in a thread, for it might have to wait. */
+static void *call_delete(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = set_slot(call->vm, call->buf, 0);
+	return NULL;
+}
+
+static void delete_slot(struct __test_metadata *_metadata, struct htab_vm *vm,
+			char *mem)
+{
+	struct call deleting = { .vm = vm, .buf = mem, .ret = -1 };
+	pthread_t thread;
+
+	ASSERT_EQ(pthread_create(&thread, NULL, call_delete, &deleting), 0);
+	ASSERT_TRUE(ends_within(thread, PATIENCE));
+	EXPECT_EQ(deleting.ret, 0);
+}
+
+/* Returns pages with a record that has its header in the first of them. */
+static char *make_record(struct htab_entry *entries)
+{
+	size_t size = getpagesize();
+	char *pages = calloc(2, size);
+	unsigned int i;
+
+	for (i = 0; i < SLOT_PAGES; i++)
+		entries[i] = htab_entry_at(i, SLOT_GPA + i * size, 0);
+	if (pages)
+		htab_put_record(pages + size - HTAB_HEADER, SLOT_INDEX, entries,
+				SLOT_PAGES, 0);
+	return pages;
+}
+
+/* The writer waits for the next page: the slot goes, and comes again. */
+static void replace_slot(struct __test_metadata *_metadata,
+			 struct _test_data_blocked *self, char *mem, char *wanted,
+			 const char *content)
+{
+	char *page = blocked_wait(&self->blocked);
+
+	ASSERT_EQ(page, wanted);
+	delete_slot(_metadata, &self->vm, mem);
+	ASSERT_EQ(set_slot(&self->vm, mem, SLOT_PAGES * getpagesize()), 0);
+	ASSERT_EQ(blocked_give(&self->blocked, page, content), 0);
+}
+
+/* It goes while the header is waited for, and again while the entries are. */
+TEST_F(blocked, a_write_while_a_slot_is_deleted)
+{
+	size_t size = getpagesize();
+	struct htab_entry entries[SLOT_PAGES];
+	char *record = make_record(entries);
+	char *mem = aligned_alloc(size, SLOT_PAGES * size);
+	struct call writing = {
+		.fd = self->writer,
+		.size = htab_record_size(SLOT_PAGES),
+		.ret = -1,
+	};
+	pthread_t writer;
+	unsigned int i;
+
+	ASSERT_TRUE(record && mem);
+	ASSERT_EQ(set_slot(&self->vm, mem, SLOT_PAGES * size), 0);
+	blocked_destroy(&self->blocked);
+	ASSERT_EQ(blocked_init(&self->blocked, 2), 0);
+	writing.buf = self->blocked.mem + size - HTAB_HEADER;
+
+	ASSERT_EQ(pthread_create(&writer, NULL, call_write, &writing), 0);
+	for (i = 0; i < 2; i++)
+		replace_slot(_metadata, self, mem, self->blocked.mem + i * size,
+			     record + i * size);
+	ASSERT_TRUE(ends_within(writer, PATIENCE));
+	EXPECT_EQ(writing.ret, writing.size);
+
+	self->told.entries = HTAB_TEST_ENTRIES;
+	EXPECT_GT(htab_drain(self->reader, &self->told, HTAB_TEST_BUFFER), 0);
+	for (i = 0; i < SLOT_PAGES; i++) {
+		EXPECT_EQ(self->told.slots[SLOT_INDEX + i].entry.v, entries[i].v);
+		EXPECT_EQ(self->told.slots[SLOT_INDEX + i].entry.r, entries[i].r);
+	}
+	ASSERT_EQ(set_slot(&self->vm, mem, 0), 0);
+	free(mem);
+	free(record);
+}
+
 /* Neither does another reader. */
 TEST_F(blocked, a_read_while_another_reader_reads)
 {
