@@ -9,7 +9,7 @@ import unittest
 HOST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [HOST, os.path.dirname(HOST)]
 
-from hostlib import figures, measure, profile  # noqa: E402
+from hostlib import figures, measure, profile, results  # noqa: E402
 
 # Of mainline, per page.
 CALL = {"populated_anon": 2000, "populated_shmem": 2000, "absent_anon": 4000,
@@ -61,23 +61,23 @@ class ValuesTest(unittest.TestCase):
 
     def test_csv(self):
         with tempfile.NamedTemporaryFile() as file:
-            figures.write_csv(file.name, {("h", "k", "0"): {"a.b": "1"}})
+            results.write_csv(file.name, {("h", "k", "0"): {"a.b": "1"}})
             self.assertEqual(file.read(), b"host,kernel,run,key,value\n"
                                           b"h,k,0,a.b,1\n")
 
 
 class DifferenceTest(unittest.TestCase):
     def test_none(self):
-        self.assertIsNone(figures.difference({"a": "1"}, {"a": "1"}))
+        self.assertIsNone(results.difference({"a": "1"}, {"a": "1"}))
 
     def test_value(self):
-        self.assertEqual(figures.difference({"a": "1", "b": "2"},
+        self.assertEqual(results.difference({"a": "1", "b": "2"},
                                             {"a": "1", "b": "3"}),
                          "b is 2 once, 3 then")
 
     def test_missing(self):
-        self.assertIn("None", figures.difference({"a": "1"}, {}))
-        self.assertIn("None", figures.difference({}, {"a": "1"}))
+        self.assertIn("None", results.difference({"a": "1"}, {}))
+        self.assertIn("None", results.difference({}, {"a": "1"}))
 
 
 class GoalsTest(unittest.TestCase):
@@ -134,19 +134,26 @@ class ParallelTest(unittest.TestCase):
 
 
 class ProfileTest(unittest.TestCase):
-    FUNCTIONS = [(0x100, "a"), (0x200, profile.FROM), (0x300, profile.TO)]
+    SPAN = profile.Span("b", "c", 0x80)
+    FUNCTIONS = [(0x100, "a"), (0x200, "b"), (0x300, "c")]
 
     def test_by_function(self):
         found = profile.by_function("100 1\n1ff 2\n204 50\n", self.FUNCTIONS)
-        self.assertEqual(list(found.items()), [(profile.FROM, 50), ("a", 3)])
+        self.assertEqual(list(found.items()), [("b", 50), ("a", 3)])
 
     def test_options(self):
-        self.assertEqual(profile.options("p.so", self.FUNCTIONS, "c"),
-                         ("-plugin", "p.so,from=200,to=300,out=c"))
+        self.assertEqual(
+            profile.options("p.so", self.SPAN, self.FUNCTIONS, "n"),
+            ("-plugin", "p.so,from=200,to=300,text=80,out=n"))
 
     def test_function_is_missing(self):
         with self.assertRaises(measure.MeasureError):
-            profile.options("p.so", self.FUNCTIONS[:2], "c")
+            profile.options("p.so", self.SPAN, self.FUNCTIONS[:2], "n")
+
+    def test_table(self):
+        lines = profile.table(self.SPAN, {"b": 30, "a": 10}, 20, "pages")
+        self.assertIn("40 instructions from b() to c(), 20 of pages", lines)
+        self.assertIn("      1.50    75.0%  b", lines)
 
 
 if __name__ == "__main__":

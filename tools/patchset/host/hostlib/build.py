@@ -35,11 +35,16 @@ def packages():
         raise BuildError(str(failure)) from None
 
 
+def image(arch):
+    """Where a kernel's output has what is booted."""
+    name = kbuild.ARCHES[arch].image
+    below = () if name == "vmlinux" else ("arch", kbuild.ARCHES[arch].tree,
+                                          "boot")
+    return os.path.join(*below, name)
+
+
 def kernel_image(arch, flavour):
-    image = kbuild.ARCHES[arch].image
-    below = () if image == "vmlinux" else ("arch", kbuild.ARCHES[arch].tree,
-                                           "boot")
-    return project.under(kbuild.output_name(arch, flavour), *below, image)
+    return project.under(kbuild.output_name(arch, flavour), image(arch))
 
 
 def kernel(arch, flavour):
@@ -164,3 +169,13 @@ def programs(arch, wanted):
         _kvm_selftests(arch, kvm)
     for program in ["init.c", *filter(_is_own, sorted(wanted))]:
         _own_program(arch, program)
+
+
+def plugin(directory, source):
+    """Builds a plugin of QEMU's, from a .c file of our own."""
+    out = Path(directory) / f"{name(source)}.so"
+    command = [CC, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror",
+               "-o", out, os.path.join(project.HOST, source)]
+    if subprocess.run(command, check=False).returncode:
+        raise BuildError(f"{source} does not build")
+    return out

@@ -5,10 +5,10 @@ first touch after it ("after"), and that in a VM where it was not made
 ("without").  Time is counted in instructions, see Run.
 """
 
-import csv
-import dataclasses
 import math
 import statistics
+
+from hostlib.results import Goal, heading, row
 
 KERNELS = ("stock", "mainline", "one_page", "ours")
 CASES = {
@@ -62,34 +62,6 @@ class Run:
     def per_page(self, case, phase):
         ns = self.figure(case, phase, "ns")
         return None if ns is None else ns / self._step_ns / self.pages(case)
-
-
-def difference(one, other):
-    """The first value in which two runs differ, in words, or None."""
-    for key in sorted({*one, *other}):
-        if one.get(key) != other.get(key):
-            return f"{key} is {one.get(key)} once, {other.get(key)} then"
-    return None
-
-
-@dataclasses.dataclass(frozen=True)
-class Goal:
-    """Something measured, and what it has to be at most."""
-    text: str
-    figure: float
-    limit: float
-
-    @property
-    def reached(self):
-        return self.figure <= self.limit
-
-    def __str__(self):
-        if self.reached:
-            return f"{self.text}: reached"
-        if not self.limit:
-            return f"{self.text}: missed by {self.figure:,.0f}"
-        over = 100 * (self.figure / self.limit - 1)
-        return f"{self.text}: missed by {over:.1f} %"
 
 
 def _part_goal(case, part, mainline, ours):
@@ -171,30 +143,17 @@ def parallel_goal(rounds):
                 f"(goal {PARALLEL})", 1 / rounds.gain, 1 / PARALLEL)
 
 
-def _cell(value, digits):
-    return "-" if value is None else f"{value:,.{digits}f}"
-
-
-def _row(name, cells, digits=1):
-    shown = [_cell(cell, digits) for cell in cells]
-    return f"  {name:28}" + "".join(f"{cell:>12}" for cell in shown)
-
-
-def _heading(titles):
-    return " " * 30 + "".join(f"{title:>12}" for title in titles)
-
-
 def table(runs, titles):
     """Of one host; `titles` are those of the kernels."""
     columns = [runs[name] for name in KERNELS]
-    lines = [_heading(titles[name] for name in KERNELS)]
+    lines = [heading(titles[name] for name in KERNELS)]
     for phase, words in PHASES.items():
         lines += ["", f"instructions per page {words}"]
-        lines += [_row(title, [run.per_page(case, phase) for run in columns])
+        lines += [row(title, [run.per_page(case, phase) for run in columns])
                   for case, title in CASES.items()
                   if runs["ours"].figure(case, phase, "ns") is not None]
     lines += ["", "faults of the guest's first touch, after the ioctl"]
-    lines += [_row(title, [run.figure(case, "after", "faults")
+    lines += [row(title, [run.figure(case, "after", "faults")
                            for run in columns], 0)
               for case, title in CASES.items() if case != "mapped"]
     return "\n".join(lines)
@@ -202,23 +161,14 @@ def table(runs, titles):
 
 def parallel_table(rounds, titles):
     """`rounds` by kernel; milliseconds, the least and the median."""
-    lines = [_heading(titles[name] for name in rounds)]
+    lines = [heading(titles[name] for name in rounds)]
     for which, words in (("one", "one vCPU"), ("two", "two vCPUs")):
         times = [getattr(one, which) for one in rounds.values()]
         for how, pick in (("least", min), ("median", statistics.median)):
-            lines.append(_row(f"{words}, {how}, ms",
+            lines.append(row(f"{words}, {how}, ms",
                               [pick(ns) / 1e6 for ns in times], 2))
-    lines.append(_row("one / two, of the least",
+    lines.append(row("one / two, of the least",
                       [one.gain for one in rounds.values()], 2))
-    lines.append(_row("one / two, median of rounds",
+    lines.append(row("one / two, median of rounds",
                       [one.median_gain for one in rounds.values()], 2))
     return "\n".join(lines)
-
-
-def write_csv(path, results):
-    """`results`: {(host, kernel, run): values}."""
-    with open(path, "w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(("host", "kernel", "run", "key", "value"))
-        for where, values in sorted(results.items()):
-            writer.writerows((*where, *item) for item in values.items())

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hostlib import boot, build, initramfs, machine, stanza, verdict
 
-ARCH = "x86_64"
 PROGRAM = "program"
 TIMEOUT = 600
 
@@ -45,12 +44,12 @@ class Measurement:
         return self.directory.name
 
 
-def build_initramfs(path, kind, program, *arguments):
+def build_initramfs(path, arch, kind, program, *arguments):
     """The program, and the init of the test hosts, which runs it."""
-    build.programs(ARCH, ())
+    build.programs(arch, ())
     name = f"bin/{Path(program).name}"
     line = " ".join([PROGRAM, kind, str(TIMEOUT), f"/{name}", *arguments])
-    initramfs.build(path, {"init": initramfs.read(build.binary(ARCH, "init.c")),
+    initramfs.build(path, {"init": build.contents(arch, "init.c"),
                            name: initramfs.read(program),
                            "tests": f"{line}\n".encode()})
 

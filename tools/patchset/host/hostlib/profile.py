@@ -1,24 +1,27 @@
 """Instructions by kernel function, counted by a plugin of QEMU's."""
 
 import bisect
-import subprocess
+import dataclasses
 from pathlib import Path
 
-from hostlib import build, measure, project
+from hostlib import measure
 
 SOURCE = "insn_profile.c"
-# From the ioctl's own code to the end of the system call.
-FROM, TO = "kvm_vcpu_pre_fault_memory", "syscall_exit_to_user_mode"
 SHOWN = 25
 
 
-def build_plugin(directory):
-    plugin = Path(directory) / "insn_profile.so"
-    command = [build.CC, "-shared", "-fPIC", "-O2", "-Wall", "-Wextra",
-               "-Werror", "-o", plugin, Path(project.HOST) / SOURCE]
-    if subprocess.run(command, check=False).returncode:
-        raise build.BuildError(f"{SOURCE} does not build")
-    return plugin
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """The functions at whose first instructions it begins and ends, and where
+    the kernel's text is linked to."""
+    first: str
+    last: str
+    text: int
+
+
+# Each from what is measured to the end of the system call.
+PRE_FAULT = Span("kvm_vcpu_pre_fault_memory", "syscall_exit_to_user_mode",
+                 0xffffffff81000000)
 
 
 def symbols(system_map):
@@ -28,12 +31,14 @@ def symbols(system_map):
                   if kind in "tTW")
 
 
-def options(plugin, functions, counts):
+def options(plugin, span, functions, counts):
     """What QEMU has to be told."""
     at = {name: address for address, name in functions}
-    if not {FROM, TO} <= at.keys():
-        raise measure.MeasureError(f"the kernel has no {FROM} or no {TO}")
-    return ("-plugin", f"{plugin},from={at[FROM]:x},to={at[TO]:x},out={counts}")
+    if not {span.first, span.last} <= at.keys():
+        raise measure.MeasureError(f"the kernel has no {span.first} or no "
+                                   f"{span.last}")
+    return ("-plugin", f"{plugin},from={at[span.first]:x},to={at[span.last]:x},"
+            f"text={span.text:x},out={counts}")
 
 
 def by_function(counts, functions):
@@ -46,13 +51,14 @@ def by_function(counts, functions):
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def table(found, pages):
-    """The functions that take the most, per page."""
+def table(span, found, number, what):
+    """The functions that take the most, for each of a number of things."""
     total = sum(found.values())
-    lines = [f"{total:,} instructions from {FROM}() to {TO}(), {pages:,} pages",
-             "", f"{'per page':>10}{'share':>9}  function"]
-    lines += [f"{count / pages:10.2f}{100 * count / total:8.1f}%  {name}"
+    lines = [f"{total:,} instructions from {span.first}() to {span.last}(), "
+             f"{number:,} of {what}",
+             "", f"{'for each':>10}{'share':>9}  function"]
+    lines += [f"{count / number:10.2f}{100 * count / total:8.1f}%  {name}"
               for name, count in list(found.items())[:SHOWN]]
     rest = total - sum(list(found.values())[:SHOWN])
-    lines.append(f"{rest / pages:10.2f}{100 * rest / total:8.1f}%  all others")
+    lines.append(f"{rest / number:10.2f}{100 * rest / total:8.1f}%  all others")
     return "\n".join(lines)
