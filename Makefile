@@ -27,8 +27,8 @@ test: ## the test suite from nothing [T=name] [HOST=name] [V=1] [FULL=1] [LIST=1
 	@$(RUN) tools/patchset/host/run --base $(BASE)
 
 .PHONY: bench
-bench: ## measure beside mainline's ioctl and the stock kernel, with plots
-	@$(RUN) tools/patchset/host/bench
+bench: ## measure beside mainline's ioctl and the stock kernel, with plots [ARCH=powerpc]
+	@$(RUN) tools/patchset/host/bench --arch "$(or $(ARCH),x86_64)"
 
 .PHONY: fetch
 fetch: ## get the newest source package of the base

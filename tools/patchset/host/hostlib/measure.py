@@ -10,7 +10,7 @@ from pathlib import Path
 from hostlib import boot, build, initramfs, machine, stanza, verdict
 
 PROGRAM = "program"
-TIMEOUT = 600
+TIMEOUT = 1200
 
 # One instruction takes one nanosecond, and nothing depends on the time of day.
 ICOUNT = ["-icount", "shift=0,sleep=off",

@@ -22,6 +22,7 @@ class Span:
 # Each from what is measured to the end of the system call.
 PRE_FAULT = Span("kvm_vcpu_pre_fault_memory", "syscall_exit_to_user_mode",
                  0xffffffff81000000)
+HTAB_READ = Span("htab_read", "syscall_exit_prepare", 0xc000000000000000)
 
 
 def symbols(system_map):
