@@ -388,11 +388,23 @@ static int set_radix(bool radix)
 		-errno : 0;
 }
 
+/* Of a guest that may have no table, or another one, when its turn comes. */
+static void resize_once(struct racer *racer)
+{
+	struct kvm_ppc_resize_hpt rhpt = { .shift = ORDER };
+
+	ioctl(guest.vm.vm_fd, KVM_PPC_RESIZE_HPT_PREPARE, &rhpt);
+	ioctl(guest.vm.vm_fd, KVM_PPC_RESIZE_HPT_COMMIT, &rhpt);
+}
+
+static struct racer resizer;
+
 static void radix_and_back(void)
 {
 	unsigned long i;
 
 	start_readers();
+	start(&resizer, resize_once);
 	for (i = 0; i < options.rounds; i++) {
 		wait_round(&readers[i % READERS]);
 		if (set_radix(true) || set_radix(false))
@@ -401,6 +413,7 @@ static void radix_and_back(void)
 		allocate(ORDER);
 		fill();
 	}
+	stop(&resizer);
 	stop_readers();
 }
 
