@@ -79,6 +79,15 @@ static inline void kvmppc_htab_lock_hpte(__be64 *hptep)
 		cpu_relax();
 }
 
+static inline void kvmppc_htab_unlock_hpte(__be64 *hptep)
+{
+	__be64 v = *hptep & ~cpu_to_be64(HPTE_V_HVLOCK);
+
+	/* Pairs with the acquire in try_lock_hpte(). */
+	smp_store_release(hptep, v);
+	preempt_enable();
+}
+
 /* The entries of the table, 0 if there is none.  Under mmu_setup_lock. */
 unsigned long kvmppc_htab_entries(struct kvm *kvm);
 

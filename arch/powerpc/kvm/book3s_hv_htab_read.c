@@ -41,9 +41,9 @@ struct htab_word {
 	unsigned long used;
 };
 
-/* An entry as the guest sees it. */
+/* An entry as the guest sees it, @v in the byte order and format of the stream. */
 struct htab_entry {
-	u64 v;
+	__be64 v;
 	u64 r;
 	bool valid;
 	/* Hardware had set R or C, which nobody was told of. */
@@ -57,16 +57,18 @@ enum htab_progress {
 	HTAB_END,
 };
 
-/* The bits of R and C that the guest's view lacks.  Without the lock, a hint. */
+/*
+ * The bits of R and C that the guest's view lacks.  Without the lock, a hint.  The
+ * table's byte order is not the host's: only what is needed is converted.
+ */
 static u64 new_rc(const __be64 *hptep, const struct revmap_entry *rev)
 {
-	u64 v = be64_to_cpu(READ_ONCE(hptep[0]));
-	u64 r = be64_to_cpu(READ_ONCE(hptep[1]));
+	u64 lacks = ~READ_ONCE(rev->guest_rpte) & (HPTE_R_R | HPTE_R_C);
 
-	if (!(v & HPTE_V_VALID))
+	if (!lacks || !(READ_ONCE(hptep[0]) & cpu_to_be64(HPTE_V_VALID)))
 		return 0;
 
-	return r & ~READ_ONCE(rev->guest_rpte) & (HPTE_R_R | HPTE_R_C);
+	return be64_to_cpu(READ_ONCE(hptep[1])) & lacks;
 }
 
 /*
@@ -75,17 +77,18 @@ static u64 new_rc(const __be64 *hptep, const struct revmap_entry *rev)
  */
 static bool is_worth_a_look(struct kvm *kvm, unsigned long i)
 {
-	__be64 *hptep = kvmppc_htab_hpte(kvm, i);
-	u64 v, rc = new_rc(hptep, &kvm->arch.hpt.rev[i]);
+	__be64 v, *hptep = kvmppc_htab_hpte(kvm, i);
+	u64 rc = new_rc(hptep, &kvm->arch.hpt.rev[i]);
 
 	/*
 	 * Who has taken R or C before they were looked at holds the lock, or has
 	 * marked the entry: pairs with the barrier in kvm_change_map_mark().
 	 */
 	smp_rmb();
-	v = be64_to_cpu(READ_ONCE(hptep[0]));
+	v = READ_ONCE(hptep[0]);
 
-	return rc || (v & HPTE_V_HVLOCK) || !(v & (HPTE_V_VALID | HPTE_V_ABSENT));
+	return rc || (v & cpu_to_be64(HPTE_V_HVLOCK)) ||
+	       !(v & cpu_to_be64(HPTE_V_VALID | HPTE_V_ABSENT));
 }
 
 /*
@@ -96,9 +99,19 @@ static bool is_worth_a_look(struct kvm *kvm, unsigned long i)
  */
 static bool is_empty(const __be64 *hptep)
 {
-	u64 v = be64_to_cpu(READ_ONCE(hptep[0]));
+	__be64 bits = cpu_to_be64(HPTE_V_VALID | HPTE_V_ABSENT | HPTE_V_HVLOCK);
 
-	return !(v & (HPTE_V_VALID | HPTE_V_ABSENT | HPTE_V_HVLOCK));
+	return !(READ_ONCE(hptep[0]) & bits);
+}
+
+/* The first doubleword in the format of ISA 2.07. */
+static __be64 stream_v(const __be64 *hptep)
+{
+	if (!cpu_has_feature(CPU_FTR_ARCH_300))
+		return hptep[0];
+
+	return cpu_to_be64(hpte_new_to_old_v(be64_to_cpu(hptep[0]),
+					     be64_to_cpu(hptep[1])));
 }
 
 static struct htab_entry read_entry(struct kvm *kvm, unsigned long i)
@@ -106,23 +119,23 @@ static struct htab_entry read_entry(struct kvm *kvm, unsigned long i)
 	struct revmap_entry *rev = &kvm->arch.hpt.rev[i];
 	__be64 *hptep = kvmppc_htab_hpte(kvm, i);
 	struct htab_entry entry;
-	u64 v, rc;
+	__be64 v;
+	u64 rc;
 
 	if (is_empty(hptep))
 		return (struct htab_entry) { .valid = false };
 
 	kvmppc_htab_lock_hpte(hptep);
 	rc = new_rc(hptep, rev);
-	rev->guest_rpte |= rc;
-	v = be64_to_cpu(hptep[0]);
-	if (cpu_has_feature(CPU_FTR_ARCH_300))
-		v = hpte_new_to_old_v(v, be64_to_cpu(hptep[1]));
+	if (rc)
+		rev->guest_rpte |= rc;
 	entry.r = rev->guest_rpte & ~HPTE_GR_RESERVED;
-	unlock_hpte(hptep, be64_to_cpu(hptep[0]));
-	preempt_enable();
+	v = stream_v(hptep);
+	kvmppc_htab_unlock_hpte(hptep);
 
-	entry.valid = v & (HPTE_V_VALID | HPTE_V_ABSENT);
-	entry.v = (v & ~(HPTE_V_HVLOCK | HPTE_V_ABSENT)) | HPTE_V_VALID;
+	entry.valid = v & cpu_to_be64(HPTE_V_VALID | HPTE_V_ABSENT);
+	entry.v = (v & ~cpu_to_be64(HPTE_V_HVLOCK | HPTE_V_ABSENT)) |
+		  cpu_to_be64(HPTE_V_VALID);
 	entry.rc_is_new = rc;
 
 	return entry;
@@ -206,7 +219,7 @@ static bool append_valid(struct htab_reader *reader, unsigned long i,
 		begin_record(reader, i);
 	header_at(reader, reader->last)->n_valid++;
 	hpte = (__be64 *)(reader->buf + reader->len);
-	hpte[0] = cpu_to_be64(entry->v);
+	hpte[0] = entry->v;
 	hpte[1] = cpu_to_be64(entry->r);
 	reader->len += HTAB_ENTRY_SIZE;
 	return true;
@@ -248,7 +261,7 @@ static bool is_of_interest(struct htab_reader *reader, unsigned long i,
 			   struct htab_entry *entry)
 {
 	if (!(reader->flags & KVM_GET_HTAB_BOLTED_ONLY) || !entry->valid ||
-	    (entry->v & HPTE_V_BOLTED))
+	    (entry->v & cpu_to_be64(HPTE_V_BOLTED)))
 		return true;
 
 	entry->valid = false;
