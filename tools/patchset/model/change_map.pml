@@ -11,14 +11,15 @@
  * in the detail and in the summary waits in its store buffer, and leaves it at
  * any time and in any order, but not later than at a full barrier or at the
  * release of a lock.  So do the change of the entry, what is added to the register,
- * and that the lock is held, to whom does not take it; a mark is a release for the
+ * and that the lock is held, for who does not take it; a mark is a release for the
  * last two.  What a sweep stores it stores by xchg(), which is a full barrier.
  * Stores leave a buffer for all to see: that POWER's barriers are cumulative, and so
  * a store that another marker has seen is no exception, is not in the model.
  *
  * A register tells which entries have ever been changed.  A marker adds an entry
- * before it marks it, and a reader does not read what is not in it.  Of one that is
- * in it a reader may have a look without the lock, if it sees nobody have it.
+ * before it marks it, and a reader does not read what is not in it.  With PEEK, for
+ * which there is no room beside it, all entries are in it, and the only reader may
+ * look at one without the lock, if it sees nobody have it.
  *
  * There is no end to what is changed and read.  An entry's value is not modelled,
  * but for each reader whether it is another than the reader knows.
@@ -48,8 +49,9 @@
 #define BIT(i)	(1 << (i))
 #define ALL	(BIT(0) | BIT(1))
 
-/* The entries' locks, and whether one who does not take them sees that they are
- * held; what of the entries has changed since a reader has read it.
+/*
+ * The entries' locks, and which of them are seen to be held by who does not take
+ * them; what of the entries has changed since a reader has read it.
  */
 bool locked[ENTRIES];
 byte lock_seen;
@@ -66,15 +68,16 @@ byte sink[READERS];
 bool joined[READERS];
 
 /* The register, and which entries really are not as they were. */
+#ifdef PEEK
+byte used = ALL;
+#else
 byte used;
+#endif
 byte changed;
 
-/*
- * What a marker has stored and others do not see yet: bits of entries.  What it adds
- * to the register leaves with the lock: the mark is to come after either.
- */
+/* What a marker has stored and others do not see yet: bits of entries. */
 byte change_buffer[MARKERS];
-byte lock_buffer[MARKERS];
+byte early_buffer[MARKERS];	/* the register, or the lock */
 byte detail_buffer[MARKERS];
 bool summary_buffer[MARKERS];
 
@@ -110,16 +113,21 @@ end:	do
 	:: d_step { change_buffer[m] ->
 		stale[0] = stale[0] | change_buffer[m];
 		stale[1] = stale[1] | change_buffer[m];
+#ifndef PEEK
 		changed = changed | change_buffer[m];
+#endif
 		change_buffer[m] = 0 }
-	:: d_step { lock_buffer[m] ->
-		lock_seen = lock_seen | lock_buffer[m];
-		used = used | lock_buffer[m];
-		lock_buffer[m] = 0 }
+	:: d_step { early_buffer[m] ->
+#ifdef PEEK
+		lock_seen = lock_seen | early_buffer[m];
+#else
+		used = used | early_buffer[m];
+#endif
+		early_buffer[m] = 0 }
 #ifdef RELAXED_MARK
 	:: d_step { detail_buffer[m] ->
 #else
-	:: d_step { detail_buffer[m] && !lock_buffer[m] ->
+	:: d_step { detail_buffer[m] && !early_buffer[m] ->
 #endif
 		detail = detail | detail_buffer[m];
 		detail_buffer[m] = 0 }
@@ -132,7 +140,7 @@ end:	do
 /* A release is one, too, for what has been stored. */
 inline full_barrier(m)
 {
-	(!change_buffer[m] && !lock_buffer[m] && !detail_buffer[m] &&
+	(!change_buffer[m] && !early_buffer[m] && !detail_buffer[m] &&
 	 !summary_buffer[m])
 }
 
@@ -178,7 +186,11 @@ inline change_entry(m, which)
 		locked[which] = true;
 		i = which;
 		change_buffer[m] = BIT(which);
-		lock_buffer[m] = BIT(which)
+#ifdef PEEK
+		early_buffer[m] = BIT(which)
+#else
+		early_buffer[m] = BIT(which) & ~used
+#endif
 	}
 }
 
@@ -275,7 +287,9 @@ inline read_entry(r, i)
 #ifdef READ_UNLOCKED
 	:: know(r, i)
 #endif
+#ifdef PEEK
 	:: d_step { !(lock_seen & BIT(i)) -> know(r, i) }
+#endif
 	:: lock_entry(i);
 		know(r, i);
 		unlock_entry(i)
@@ -300,9 +314,11 @@ inline read_one(r, i)
 	lock_mutex(r);
 	sweep(r);
 	if
+#ifndef PEEK
 	:: d_step { (sink[r] & BIT(i)) && !(used & BIT(i)) ->
 		pass_over(r, i);
 		unlock_mutex() }
+#endif
 	:: d_step { sink[r] & used & BIT(i) ->
 #ifndef READ_FIRST
 		clear(r, i);
@@ -348,7 +364,9 @@ init {
 		run store_buffer(1);
 		run marker(0);
 		run marker(1);
-		run reader(0);
-		run reader(1)
+#ifndef PEEK
+		run reader(1);
+#endif
+		run reader(0)
 	}
 }

@@ -28,11 +28,20 @@ def check(*defines):
 
 
 class Model(unittest.TestCase):
-    def test_holds(self):
-        said = check()
+    def holds(self, *defines):
+        said = check(*defines)
         self.assertIn("errors: 0\n", said)
         self.assertNotRegex(said, "(?i)truncated|out of memory|depth too small|search not completed")
         self.assertEqual(set(re.findall(r'state \d+, "(.*)"', said)), {"-end-"}, "unreached")
+
+    def test_holds_with_a_register(self):
+        self.holds()
+
+    def test_holds_with_looks_without_a_lock(self):
+        self.holds("PEEK")
+
+    def test_a_look_needs_the_release(self):
+        self.assertIn("assertion violated", check("PEEK", "RELAXED_MARK"))
 
 
 def finds(breakage):
