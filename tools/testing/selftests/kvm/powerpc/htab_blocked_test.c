@@ -77,6 +77,35 @@ static void *call_allocate(void *arg)
 	return NULL;
 }
 
+/*
+ * The table is replaced, or emptied, while a call waits for its buffer. That must
+ * not wait, too, or the VM would wait for the memory of who reads or writes.
+ */
+static void replace_under_a_call(struct __test_metadata *_metadata,
+				 struct _test_data_blocked *self,
+				 void *(*make)(void *), struct call *call,
+				 uint32_t order)
+{
+	struct call allocating = { .vm = &self->vm, .order = order, .ret = -1 };
+	pthread_t caller, allocator;
+	bool ended;
+	char *page;
+
+	ASSERT_EQ(pthread_create(&caller, NULL, make, call), 0);
+	page = blocked_wait(&self->blocked);
+	ASSERT_NE(page, NULL);
+	ASSERT_EQ(pthread_create(&allocator, NULL, call_allocate, &allocating),
+		  0);
+	ended = ends_within(allocator, PATIENCE);
+	EXPECT_TRUE(ended);
+
+	ASSERT_EQ(blocked_give(&self->blocked, page, self->page), 0);
+	ASSERT_TRUE(ends_within(caller, PATIENCE));
+	if (!ended)
+		pthread_join(allocator, NULL);
+	EXPECT_EQ(allocating.ret, 0);
+}
+
 /* Defect 1: memory of the old table was read. The stock kernel oopses. */
 static void replace_under_a_read(struct __test_metadata *_metadata,
 				 struct _test_data_blocked *self, uint32_t order)
@@ -87,26 +116,8 @@ static void replace_under_a_read(struct __test_metadata *_metadata,
 		.size = HTAB_TEST_BUFFER,
 		.ret = -1,
 	};
-	struct call allocating = { .vm = &self->vm, .order = order, .ret = -1 };
-	uint64_t entries = HTAB_ENTRIES(order);
-	pthread_t reader, allocator;
-	bool ended;
-	char *page;
 
-	ASSERT_EQ(pthread_create(&reader, NULL, call_read, &reading), 0);
-	page = blocked_wait(&self->blocked);
-	ASSERT_NE(page, NULL);
-	ASSERT_EQ(pthread_create(&allocator, NULL, call_allocate, &allocating),
-		  0);
-	ended = ends_within(allocator, PATIENCE);
-	/* Or the VM would wait for a reader's memory. */
-	EXPECT_TRUE(ended);
-
-	ASSERT_EQ(blocked_give(&self->blocked, page, self->page), 0);
-	ASSERT_TRUE(ends_within(reader, PATIENCE));
-	if (!ended)
-		pthread_join(allocator, NULL);
-	EXPECT_EQ(allocating.ret, 0);
+	replace_under_a_call(_metadata, self, call_read, &reading, order);
 	EXPECT_GE(reading.ret, 0);
 
 	/* Whatever that read told, it is not what remains. */
@@ -114,7 +125,7 @@ static void replace_under_a_read(struct __test_metadata *_metadata,
 	if (reading.ret > 0)
 		EXPECT_EQ(htab_shadow_apply(&self->told, reading.buf,
 					    reading.ret), 0);
-	self->told.entries = entries;
+	self->told.entries = HTAB_ENTRIES(order);
 	EXPECT_GT(htab_drain(self->reader, &self->told, HTAB_TEST_BUFFER), 0);
 	EXPECT_EQ(htab_shadow_valid(&self->told), 0);
 }
@@ -136,7 +147,6 @@ TEST_F(blocked, a_read_while_the_table_is_emptied)
 	replace_under_a_read(_metadata, self, HTAB_TEST_ORDER);
 }
 
-/* What is needed to run a vCPU must not wait for memory that a writer waits for. */
 TEST_F(blocked, a_write_while_the_table_is_emptied)
 {
 	struct call writing = {
@@ -145,30 +155,11 @@ TEST_F(blocked, a_write_while_the_table_is_emptied)
 		.size = htab_record_size(1),
 		.ret = -1,
 	};
-	struct call allocating = {
-		.vm = &self->vm,
-		.order = HTAB_TEST_ORDER,
-		.ret = -1,
-	};
 	struct htab_entry entry = htab_entry_make(1, 0);
-	pthread_t writer, allocator;
-	bool ended;
-	char *page;
 
 	htab_put_record(self->page, 7, &entry, 1, 0);
-	ASSERT_EQ(pthread_create(&writer, NULL, call_write, &writing), 0);
-	page = blocked_wait(&self->blocked);
-	ASSERT_NE(page, NULL);
-	ASSERT_EQ(pthread_create(&allocator, NULL, call_allocate, &allocating),
-		  0);
-	ended = ends_within(allocator, PATIENCE);
-	EXPECT_TRUE(ended);
-
-	ASSERT_EQ(blocked_give(&self->blocked, page, self->page), 0);
-	ASSERT_TRUE(ends_within(writer, PATIENCE));
-	if (!ended)
-		pthread_join(allocator, NULL);
-	EXPECT_EQ(allocating.ret, 0);
+	replace_under_a_call(_metadata, self, call_write, &writing,
+			     HTAB_TEST_ORDER);
 	EXPECT_EQ(writing.ret, htab_record_size(1));
 }
 
