@@ -179,6 +179,31 @@ TEST_F(htab, fdinfo_of_a_later_pass)
 	close(fd);
 }
 
+/* Parts of a thousand of the table: what one reader takes, and each further one. */
+TEST_F(htab, memory_of_readers)
+{
+	uint64_t size = 1ull << 24;
+	long long first, more;
+	int fds[2];
+
+	ASSERT_EQ(htab_allocate(&self->vm, 24), 0);
+	fds[0] = htab_open(&self->vm, 0, 0);
+	ASSERT_GE(fds[0], 0);
+	first = htab_fdinfo(fds[0], "htab-memory");
+	EXPECT_GT(first, 0);
+	EXPECT_LE(first * 1000, size * 25);
+
+	/* Which has as much more for what it told as any has for what is pending. */
+	fds[1] = htab_open(&self->vm, KVM_GET_HTAB_BOLTED_ONLY, 0);
+	ASSERT_GE(fds[1], 0);
+	more = htab_fdinfo(fds[1], "htab-memory") - first;
+	EXPECT_GT(more, 0);
+	EXPECT_LE(more * 1000, size * 8);
+	EXPECT_EQ(htab_fdinfo(fds[0], "htab-memory"), first);
+	close(fds[1]);
+	close(fds[0]);
+}
+
 TEST_F(htab, fdinfo_where_start_index_is)
 {
 	int fd = htab_open(&self->vm, 0, 1234);
