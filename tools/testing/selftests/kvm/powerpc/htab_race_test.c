@@ -186,13 +186,6 @@ static void stop_readers(void)
 
 /* -- The guest */
 
-static void start_guest(void)
-{
-	if (htab_start(vcpu))
-		ksft_exit_fail_msg("no thread\n");
-	htab_wait_rounds(vcpu, 1);
-}
-
 /* Makes and removes entries all over the table, all of which it has. */
 static void churn(void)
 {
@@ -210,7 +203,9 @@ static void churn(void)
 		if (i % 2)
 			htab_command(vcpu, H_REMOVE, 0, index + i % 7, 0, 0);
 	}
-	start_guest();
+	if (htab_start(vcpu))
+		ksft_exit_fail_msg("no thread\n");
+	htab_wait_rounds(vcpu, 1);
 }
 
 static void stop_churn(void)
@@ -442,42 +437,76 @@ static void vm_goes(void)
 /* Which is filled over very many passes. */
 #define LARGE_BUFFER	(64ul << 20)
 
+/* The rest is for the VRMA, whose entries are at the end. */
+#define WATCHED		(HTAB_ENTRIES(SLOW_ORDER) / 8 * 7)
+
 /* Entries that each pass looks at, R and C being clear: that takes a while. */
 static void fill_with_watched(void)
 {
+	static struct htab_entry entries[WATCHED];
 	int fd = htab_open(&guest.vm, KVM_GET_HTAB_WRITE, 0);
-	struct htab_entry entries[3];
+	ssize_t ret;
 	uint64_t i;
 
-	for (i = 0; i < ARRAY_SIZE(entries); i++)
+	for (i = 0; i < WATCHED; i++)
 		entries[i] = htab_page(1, HTAB_NO_MEMORY);
-	for (i = 0; i < HTAB_ENTRIES(SLOW_ORDER); i += HTAB_GROUP)
-		if (htab_write(fd, i, entries, ARRAY_SIZE(entries), 0) < 0)
-			fail("write", i);
+	ret = htab_write(fd, 0, entries, WATCHED, 0);
+	if (ret != (ssize_t)htab_record_size(WATCHED))
+		fail("write", ret);
 	close(fd);
 }
 
-/* In each pass some of them change. They stay valid, and are not bolted. */
+/*
+ * Some of them change. The pause is no more than a chance for the reader, who has
+ * less priority and needs several of them for a pass.
+ */
+static void change_some(struct racer *racer)
+{
+	int ret = htab_run(vcpu);
+
+	if (ret)
+		fail("the guest", ret);
+	usleep(200);
+}
+
+static struct racer changer;
+
+/* In each pass entries change. They stay valid, and are not bolted. */
 static void churn_in_slow_table(void)
 {
-	uint64_t i, group;
+	struct sched_param param = { .sched_priority = 1 };
+	uint64_t i;
 
 	allocate(SLOW_ORDER);
 	fill_with_watched();
 	htab_no_commands(vcpu);
-	for (i = 0; i < 400; i++) {
-		group = below(HTAB_ENTRIES(SLOW_ORDER) / HTAB_GROUP);
-		htab_command(vcpu, H_PROTECT, i % 4, group * HTAB_GROUP + i % 3,
-			     0, 0);
-	}
-	start_guest();
+	for (i = 0; i < 8; i++)
+		htab_command(vcpu, H_PROTECT, i % 4, below(WATCHED), 0, 0);
+	start(&changer, change_some);
+	if (pthread_setschedparam(changer.thread, SCHED_FIFO, &param))
+		fail("priority", 0);
+	wait_round(&changer);
+}
+
+static char bolted_buf[BUFFER];
+
+/* Finds nothing, and knows that after two passes. */
+static void read_no_changes(int fd)
+{
+	long long pass = htab_fdinfo(fd, "htab-pass");
+	ssize_t ret = read(fd, bolted_buf, sizeof(bolted_buf));
+
+	if (ret)
+		fail("read", ret);
+	pass = htab_fdinfo(fd, "htab-pass") - pass;
+	if (pass > 2)
+		fail("passes", pass);
 }
 
 /* None of the changes is for this reader. */
 static void bolted_entries(void)
 {
 	struct htab_shadow shadow;
-	static char buf[BUFFER];
 	unsigned long i;
 	ssize_t ret;
 	int fd;
@@ -486,15 +515,12 @@ static void bolted_entries(void)
 	fd = htab_open(&guest.vm, KVM_GET_HTAB_BOLTED_ONLY, 0);
 	if (fd < 0 || htab_shadow_init(&shadow, HTAB_ENTRIES(SLOW_ORDER)))
 		ksft_exit_fail_msg("no reader\n");
-	ret = htab_drain(fd, &shadow, sizeof(buf));
+	ret = htab_drain(fd, &shadow, sizeof(bolted_buf));
 	if (ret <= 0)
 		fail(shadow.error ?: "first pass", ret);
-	for (i = 0; i < options.rounds; i++) {
-		ret = read(fd, buf, sizeof(buf));
-		if (ret)
-			fail("read", ret);
-	}
-	stop_churn();
+	for (i = 0; i < options.rounds; i++)
+		read_no_changes(fd);
+	stop(&changer);
 	close(fd);
 	htab_shadow_destroy(&shadow);
 }
@@ -515,7 +541,7 @@ static void large_read(void)
 		if (ret < 0)
 			fail(readers[0].shadow.error ?: "read", ret);
 	}
-	stop_churn();
+	stop(&changer);
 	check_readers();
 	close_readers();
 	munmap(buf, LARGE_BUFFER);
