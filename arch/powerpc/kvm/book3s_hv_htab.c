@@ -90,8 +90,10 @@ unsigned long kvmppc_htab_used(struct kvm *kvm, unsigned long first)
 	groups = kvm_change_map_bits(kvm->arch.hpt.used, group);
 	groups >>= group % BITS_PER_LONG;
 	groups &= GENMASK(BITS_PER_LONG / HPTES_PER_GROUP - 1, 0);
-	for_each_set_bit(n, &groups, BITS_PER_LONG)
-		used |= GROUP_MASK << (n * HPTES_PER_GROUP);
+	for (n = 0; groups; n += HPTES_PER_GROUP, groups >>= 1) {
+		if (groups & 1)
+			used |= GROUP_MASK << n;
+	}
 
 	return used;
 }

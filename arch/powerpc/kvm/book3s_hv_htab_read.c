@@ -15,6 +15,7 @@
 #include <linux/minmax.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include <asm/kvm_ppc.h>
@@ -32,6 +33,13 @@ static_assert(HTAB_BUF_SIZE / HTAB_ENTRY_SIZE <= HTAB_MAX_RUN);
 /* Words of the maps to look at before others get a chance of the locks. */
 #define HTAB_MAX_WORDS	64
 
+/* What was found when an entry was read: none of these if it is invalid. */
+#define HTAB_VALID		BIT(0)
+/* Hardware had set R or C, which nobody was told of. */
+#define HTAB_RC_IS_NEW		BIT(1)
+/* Hardware may yet set R or C, and nobody will mark the entry for it. */
+#define HTAB_RC_CAN_CHANGE	BIT(2)
+
 /* As many entries as a map has in a word, from @first on, a bit each. */
 struct htab_word {
 	unsigned long first;
@@ -39,15 +47,6 @@ struct htab_word {
 	unsigned long watch;
 	/* The others are invalid. */
 	unsigned long used;
-};
-
-/* An entry as the guest sees it, @v in the byte order and format of the stream. */
-struct htab_entry {
-	__be64 v;
-	u64 r;
-	bool valid;
-	/* Hardware had set R or C, which nobody was told of. */
-	bool rc_is_new;
 };
 
 /* How far htab_look() got. */
@@ -114,41 +113,46 @@ static __be64 stream_v(const __be64 *hptep)
 					     be64_to_cpu(hptep[1])));
 }
 
-static struct htab_entry read_entry(struct kvm *kvm, unsigned long i)
+/* Whether @r, the guest's view of a valid entry, lacks what hardware may yet set. */
+static bool rc_can_change(u64 r)
 {
-	struct revmap_entry *rev = &kvm->arch.hpt.rev[i];
-	__be64 *hptep = kvmppc_htab_hpte(kvm, i);
-	struct htab_entry entry;
+	return !(r & HPTE_R_R) || (!(r & HPTE_R_C) && hpte_is_writable(r));
+}
+
+/*
+ * Returns what was found, and in @hpte what the stream has of a valid entry.
+ * Inline, for a first pass reads each entry of the table.
+ */
+static __always_inline unsigned long
+read_entry(__be64 *hptep, struct revmap_entry *rev, __be64 *hpte)
+{
+	unsigned long found = HTAB_VALID;
+	u64 rc, r;
 	__be64 v;
-	u64 rc;
 
 	if (is_empty(hptep))
-		return (struct htab_entry) { .valid = false };
+		return 0;
 
 	kvmppc_htab_lock_hpte(hptep);
 	rc = new_rc(hptep, rev);
-	if (rc)
+	if (rc) {
 		rev->guest_rpte |= rc;
-	entry.r = rev->guest_rpte & ~HPTE_GR_RESERVED;
+		found |= HTAB_RC_IS_NEW;
+	}
+	r = rev->guest_rpte & ~HPTE_GR_RESERVED;
 	v = stream_v(hptep);
 	kvmppc_htab_unlock_hpte(hptep);
 
-	entry.valid = v & cpu_to_be64(HPTE_V_VALID | HPTE_V_ABSENT);
-	entry.v = (v & ~cpu_to_be64(HPTE_V_HVLOCK | HPTE_V_ABSENT)) |
+	if (!(v & cpu_to_be64(HPTE_V_VALID | HPTE_V_ABSENT)))
+		return 0;
+
+	if (rc_can_change(r))
+		found |= HTAB_RC_CAN_CHANGE;
+	hpte[0] = (v & ~cpu_to_be64(HPTE_V_HVLOCK | HPTE_V_ABSENT)) |
 		  cpu_to_be64(HPTE_V_VALID);
-	entry.rc_is_new = rc;
+	hpte[1] = cpu_to_be64(r);
 
-	return entry;
-}
-
-/* Whether hardware may yet set R or C, and nobody will mark the entry for it. */
-static bool rc_can_change(const struct htab_entry *entry)
-{
-	if (!entry->valid)
-		return false;
-
-	return !(entry->r & HPTE_R_R) ||
-	       (!(entry->r & HPTE_R_C) && hpte_is_writable(entry->r));
+	return found;
 }
 
 /* What one reader has found out about R and C no other one will see. */
@@ -206,11 +210,10 @@ static void begin_record(struct htab_reader *reader, unsigned long i)
 
 /* Returns false, and does nothing, if that would make more than @room bytes. */
 static bool append_valid(struct htab_reader *reader, unsigned long i,
-			 const struct htab_entry *entry, size_t room)
+			 const __be64 *hpte, size_t room)
 {
 	bool goes_on = record_goes_on(reader, i, true);
 	size_t size = HTAB_ENTRY_SIZE + (goes_on ? 0 : HTAB_HEADER_SIZE);
-	__be64 *hpte;
 
 	if (reader->len + size > room)
 		return false;
@@ -218,9 +221,7 @@ static bool append_valid(struct htab_reader *reader, unsigned long i,
 	if (!goes_on)
 		begin_record(reader, i);
 	header_at(reader, reader->last)->n_valid++;
-	hpte = (__be64 *)(reader->buf + reader->len);
-	hpte[0] = entry->v;
-	hpte[1] = cpu_to_be64(entry->r);
+	memcpy(reader->buf + reader->len, hpte, HTAB_ENTRY_SIZE);
 	reader->len += HTAB_ENTRY_SIZE;
 	return true;
 }
@@ -246,11 +247,11 @@ static unsigned int append_invalid(struct htab_reader *reader, unsigned long i,
 	return done;
 }
 
-static bool append(struct htab_reader *reader, unsigned long i,
-		   const struct htab_entry *entry, size_t room)
+static bool append(struct htab_reader *reader, unsigned long i, unsigned long found,
+		   const __be64 *hpte, size_t room)
 {
-	return entry->valid ? append_valid(reader, i, entry, room) :
-			      append_invalid(reader, i, 1, room);
+	return found & HTAB_VALID ? append_valid(reader, i, hpte, room) :
+				    append_invalid(reader, i, 1, room);
 }
 
 /*
@@ -258,13 +259,13 @@ static bool append(struct htab_reader *reader, unsigned long i,
  * that was told go away.
  */
 static bool is_of_interest(struct htab_reader *reader, unsigned long i,
-			   struct htab_entry *entry)
+			   unsigned long *found, const __be64 *hpte)
 {
-	if (!(reader->flags & KVM_GET_HTAB_BOLTED_ONLY) || !entry->valid ||
-	    (entry->v & cpu_to_be64(HPTE_V_BOLTED)))
+	if (!(reader->flags & KVM_GET_HTAB_BOLTED_ONLY) || !(*found & HTAB_VALID) ||
+	    (hpte[0] & cpu_to_be64(HPTE_V_BOLTED)))
 		return true;
 
-	entry->valid = false;
+	*found &= ~HTAB_VALID;
 	return kvm_change_map_test(reader->told, i);
 }
 
@@ -288,36 +289,93 @@ static void store_word(struct htab_reader *reader, const struct htab_word *word)
 }
 
 /*
+ * The @nr entries from @bit on were read, and those in @watch have to be watched.
+ * Who changes one after it was read marks it again, for the next sweep.
+ */
+static void note_read(struct htab_word *word, unsigned int bit, unsigned int nr,
+		      unsigned long watch)
+{
+	unsigned long mask = GENMASK(bit + nr - 1, bit);
+
+	word->pending &= ~mask;
+	word->watch = (word->watch & ~mask) | watch;
+}
+
+/*
  * Tells the entry of @bit if it is pending or hardware has set R or C.  Returns
  * false if there is no room for it; it is pending then.
  */
 static bool look_at(struct htab_reader *reader, struct htab_word *word,
 		    unsigned int bit, size_t room)
 {
-	unsigned long i = word->first + bit, mask = BIT(bit);
-	bool pending = word->pending & mask;
-	struct htab_entry entry;
+	struct kvm *kvm = reader->kvm;
+	unsigned long i = word->first + bit;
+	bool pending = word->pending & BIT(bit);
+	unsigned long found;
+	__be64 hpte[2];
 
-	if (!pending && !is_worth_a_look(reader->kvm, i))
+	if (!pending && !is_worth_a_look(kvm, i))
 		return true;
 
-	/* Who changes it after it is read marks it again, for the next sweep. */
-	entry = read_entry(reader->kvm, i);
-	word->pending &= ~mask;
-	word->watch &= ~mask;
-	if (rc_can_change(&entry))
-		word->watch |= mask;
-
-	if (entry.rc_is_new)
+	found = read_entry(kvmppc_htab_hpte(kvm, i), &kvm->arch.hpt.rev[i], hpte);
+	note_read(word, bit, 1, found & HTAB_RC_CAN_CHANGE ? BIT(bit) : 0);
+	if (found & HTAB_RC_IS_NEW)
 		tell_others(reader, i);
 	else if (!pending)
 		return true;
 
-	if (!is_of_interest(reader, i, &entry) || append(reader, i, &entry, room))
+	if (!is_of_interest(reader, i, &found, hpte) ||
+	    append(reader, i, found, hpte, room))
 		return true;
 
-	word->pending |= mask;
+	word->pending |= BIT(bit);
 	return false;
+}
+
+/* How many bits of @bits are set from @bit on, in a row. */
+static unsigned int run_length(unsigned long bits, unsigned int bit)
+{
+	bits >>= bit;
+
+	return bits == ~0ul ? BITS_PER_LONG : ffz(bits);
+}
+
+/*
+ * Goes on with the last record, if it ends right before @bit: the quick way for
+ * valid entries in a row that are pending.  Returns how many it told.
+ */
+static unsigned int tell_more(struct htab_reader *reader, struct htab_word *word,
+			      unsigned int bit, size_t room)
+{
+	unsigned long i = word->first + bit;
+	struct kvm *kvm = reader->kvm;
+	__be64 *hptep = kvmppc_htab_hpte(kvm, i);
+	struct revmap_entry *rev = &kvm->arch.hpt.rev[i];
+	__be64 *to = (__be64 *)(reader->buf + reader->len);
+	unsigned long n, nr, found, watch = 0;
+
+	if ((reader->flags & KVM_GET_HTAB_BOLTED_ONLY) ||
+	    !record_goes_on(reader, i, true))
+		return 0;
+
+	nr = min_t(size_t, run_length(word->pending & word->used, bit),
+		   (room - reader->len) / HTAB_ENTRY_SIZE);
+	for (n = 0; n < nr; n++) {
+		found = read_entry(hptep + 2 * n, rev + n, to + 2 * n);
+		if (!(found & HTAB_VALID))
+			break;
+		if (found & HTAB_RC_CAN_CHANGE)
+			watch |= BIT(bit + n);
+		if (found & HTAB_RC_IS_NEW)
+			tell_others(reader, i + n);
+	}
+	if (!n)
+		return 0;
+
+	note_read(word, bit, n, watch);
+	header_at(reader, reader->last)->n_valid += n;
+	reader->len += n * HTAB_ENTRY_SIZE;
+	return n;
 }
 
 /*
@@ -327,8 +385,7 @@ static bool look_at(struct htab_reader *reader, struct htab_word *word,
 static unsigned int tell_unused(struct htab_reader *reader, struct htab_word *word,
 				unsigned int bit, size_t room)
 {
-	unsigned long run = (word->pending & ~word->used) >> bit;
-	unsigned int nr = run == ~0ul ? BITS_PER_LONG : ffz(run);
+	unsigned int nr = run_length(word->pending & ~word->used, bit);
 
 	nr = append_invalid(reader, word->first + bit, nr, room);
 	if (nr)
@@ -340,10 +397,14 @@ static unsigned int tell_unused(struct htab_reader *reader, struct htab_word *wo
 static unsigned int look_from(struct htab_reader *reader, struct htab_word *word,
 			      unsigned int bit, size_t room)
 {
+	unsigned int n = 0;
+
 	if (word->pending & ~word->used & BIT(bit))
 		return tell_unused(reader, word, bit, room);
 
-	return look_at(reader, word, bit, room);
+	if (word->pending & BIT(bit))
+		n = tell_more(reader, word, bit, room);
+	return n ?: look_at(reader, word, bit, room);
 }
 
 /* From reader->index on, which is in it.  Returns false if there is no room. */
