@@ -3,9 +3,11 @@
  * A plugin for QEMU's machines of POWER: counts the instructions that are executed
  * between two that a program uses as marks, whatever executes them: the program,
  * the kernel, its real mode, or a guest.  What the timer's interrupts take is left
- * out, as they come when the time of this side tells it.
+ * out, as they come when the time of this side tells it: all up to the next return
+ * from an interrupt, which is too much if that is another one's, or a guest's entry.
  *
- * Argument: out=FILE.  The file gets a line for each span: the count.  One CPU only.
+ * Argument: out=FILE.  The file gets a line for each span: the count, and how many
+ * interrupts of the timer were in it.  One CPU only.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -28,31 +30,40 @@
 
 #define MAX_SPANS	65536
 
-static uint64_t executed, left_out;
-static uint64_t span_start, interrupt_start;
+struct span {
+	uint64_t count;
+	unsigned int interrupts;
+};
+
+static uint64_t executed, left_out, interrupt_start;
+static unsigned int interrupts;
 static bool interrupted;
-static uint64_t spans[MAX_SPANS];
+static struct span begin, spans[MAX_SPANS];
 static unsigned int nr_spans;
 static const char *path;
 
-static uint64_t counted(void)
+static struct span counted(void)
 {
-	return executed - left_out;
+	return (struct span) { executed - left_out, interrupts };
 }
 
 static void on_begin(unsigned int cpu, void *data)
 {
 	(void)cpu;
 	(void)data;
-	span_start = counted();
+	begin = counted();
 }
 
 static void on_end(unsigned int cpu, void *data)
 {
+	struct span end = counted();
+
 	(void)cpu;
 	(void)data;
-	if (nr_spans < MAX_SPANS)
-		spans[nr_spans++] = counted() - span_start;
+	if (nr_spans == MAX_SPANS)
+		return;
+	spans[nr_spans].count = end.count - begin.count;
+	spans[nr_spans++].interrupts = end.interrupts - begin.interrupts;
 }
 
 static void on_interrupt(unsigned int cpu, void *data)
@@ -62,6 +73,7 @@ static void on_interrupt(unsigned int cpu, void *data)
 	if (!interrupted)
 		interrupt_start = executed;
 	interrupted = true;
+	interrupts++;
 }
 
 static void on_return(unsigned int cpu, void *data)
@@ -123,7 +135,8 @@ static void write_spans(plugin_id id, void *data)
 	if (!out)
 		return perror(path);
 	for (i = 0; i < nr_spans; i++)
-		fprintf(out, "%" PRIu64 "\n", spans[i]);
+		fprintf(out, "%" PRIu64 " %u\n", spans[i].count,
+			spans[i].interrupts);
 	fclose(out);
 }
 

@@ -22,6 +22,10 @@ GOOD = {**STOCK, "sparse.27.later0": 10000, "sparse.26.later0": 5000,
 PAIRS = 20
 
 
+def of_round(name, figure, interrupts="0"):
+    return {f"{name}.instructions": figure, f"{name}.interrupts": interrupts}
+
+
 def values(figures, **changed):
     """As the program prints them, and the plugin counts them."""
     said = {}
@@ -29,10 +33,10 @@ def values(figures, **changed):
         if key in ("calls.0", "calls.1", "entry"):
             what, _, readers = key.partition(".")
             for reader in readers or "01":
-                said[f"calls.{PAIRS}.{what}.{reader}.0.instructions"] = figure
+                said |= of_round(f"calls.{PAIRS}.{what}.{reader}.0", figure)
             continue
         for buffer in (figures_htab.BUFFER, figures_htab.LARGE_BUFFER):
-            said[f"{key}.{buffer}.0.instructions"] = figure
+            said |= of_round(f"{key}.{buffer}.0", figure)
     return said
 
 
@@ -47,14 +51,22 @@ def goals(ours):
 class ValuesTest(unittest.TestCase):
     def test_count(self):
         self.assertEqual(
-            figures_htab.count({"a.0.ns": "5", "a.0.span": "1"}, ["7", "8"]),
-            {"a.0.ns": "5", "a.0.instructions": "8"})
+            figures_htab.count({"a.0.ns": "5", "a.0.span": "1"},
+                               ["7 0", "8 2"]),
+            {"a.0.ns": "5", "a.0.instructions": "8", "a.0.interrupts": "2"})
+
+    def rounds(self, *rounds):
+        said = {"sparse.18.first.2048.0.ns": "1"}
+        for index, one in enumerate(rounds):
+            said |= of_round(f"sparse.18.first.2048.{index}", *one)
+        return figures_htab.Run(said).figure("sparse", 18, "first")
 
     def test_least_of_the_rounds(self):
-        said = {f"sparse.18.first.2048.{index}.instructions": value
-                for index, value in enumerate(("30", "9", "10"))}
-        one = figures_htab.Run({**said, "sparse.18.first.2048.0.ns": "1"})
-        self.assertEqual(one.figure("sparse", 18, "first"), 9)
+        self.assertEqual(self.rounds(("30",), ("9",), ("10",)), 9)
+
+    def test_interrupted_rounds(self):
+        self.assertEqual(self.rounds(("30",), ("9", "1"), ("10",)), 10)
+        self.assertEqual(self.rounds(("30", "2"), ("9", "1")), 9)
 
     def test_least_of_the_boots(self):
         both = figures_htab.Run(values(STOCK), values(GOOD))

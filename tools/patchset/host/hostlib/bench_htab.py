@@ -63,7 +63,7 @@ class HtabBench(Bench):
         values = self.boot(where, initramfs, memory=MEMORY,
                            extra=("-plugin", f"{plugin},out={spans}"))
         self.results[where] = figures_htab.count(values,
-                                                 spans.read_text().split())
+                                                 spans.read_text().splitlines())
 
     def run(self):
         plugin = build.plugin(self.out, PLUGIN)
