@@ -379,17 +379,39 @@ static unsigned int tell_more(struct htab_reader *reader, struct htab_word *word
 }
 
 /*
- * Tells the entries from @bit on that are pending and were never used, as far as
- * there is room.  Returns how many.
+ * How many entries from @bit on, @nr at most, are none: either never used, or seen
+ * to be empty.
  */
-static unsigned int tell_unused(struct htab_reader *reader, struct htab_word *word,
-				unsigned int bit, size_t room)
+static unsigned int count_empty(struct kvm *kvm, const struct htab_word *word,
+				unsigned int bit, unsigned int nr)
 {
-	unsigned int nr = run_length(word->pending & ~word->used, bit);
+	const __be64 *hptep = kvmppc_htab_hpte(kvm, word->first);
+	unsigned int end = bit + nr, i = bit;
 
+	while (i < end) {
+		if (!(word->used & BIT(i)))
+			i += run_length(~word->used, i);
+		else if (is_empty(hptep + 2 * i))
+			i++;
+		else
+			break;
+	}
+	return min(i, end) - bit;
+}
+
+/*
+ * Tells the entries from @bit on that are pending and empty, as far as there is
+ * room.  Returns how many.
+ */
+static unsigned int tell_empty(struct htab_reader *reader, struct htab_word *word,
+			       unsigned int bit, size_t room)
+{
+	unsigned int nr = run_length(word->pending, bit);
+
+	nr = count_empty(reader->kvm, word, bit, nr);
 	nr = append_invalid(reader, word->first + bit, nr, room);
 	if (nr)
-		word->pending &= ~GENMASK(bit + nr - 1, bit);
+		note_read(word, bit, nr, 0);
 	return nr;
 }
 
@@ -397,14 +419,13 @@ static unsigned int tell_unused(struct htab_reader *reader, struct htab_word *wo
 static unsigned int look_from(struct htab_reader *reader, struct htab_word *word,
 			      unsigned int bit, size_t room)
 {
-	unsigned int n = 0;
-
-	if (word->pending & ~word->used & BIT(bit))
-		return tell_unused(reader, word, bit, room);
+	unsigned int nr = 0;
 
 	if (word->pending & BIT(bit))
-		n = tell_more(reader, word, bit, room);
-	return n ?: look_at(reader, word, bit, room);
+		nr = tell_empty(reader, word, bit, room) ?:
+		     tell_more(reader, word, bit, room);
+
+	return nr ?: look_at(reader, word, bit, room);
 }
 
 /* From reader->index on, which is in it.  Returns false if there is no room. */
