@@ -7,7 +7,7 @@
  * from an interrupt, which is too much if that is another one's, or a guest's entry.
  *
  * Argument: out=FILE.  The file gets a line for each span: the count, and how many
- * interrupts of the timer were in it.  One CPU only.
+ * instructions were left out of it.  One CPU only.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -32,11 +32,10 @@
 
 struct span {
 	uint64_t count;
-	unsigned int interrupts;
+	uint64_t left_out;
 };
 
 static uint64_t executed, left_out, interrupt_start;
-static unsigned int interrupts;
 static bool interrupted;
 static struct span begin, spans[MAX_SPANS];
 static unsigned int nr_spans;
@@ -44,7 +43,7 @@ static const char *path;
 
 static struct span counted(void)
 {
-	return (struct span) { executed - left_out, interrupts };
+	return (struct span) { executed - left_out, left_out };
 }
 
 static void on_begin(unsigned int cpu, void *data)
@@ -63,7 +62,7 @@ static void on_end(unsigned int cpu, void *data)
 	if (nr_spans == MAX_SPANS)
 		return;
 	spans[nr_spans].count = end.count - begin.count;
-	spans[nr_spans++].interrupts = end.interrupts - begin.interrupts;
+	spans[nr_spans++].left_out = end.left_out - begin.left_out;
 }
 
 static void on_interrupt(unsigned int cpu, void *data)
@@ -73,7 +72,6 @@ static void on_interrupt(unsigned int cpu, void *data)
 	if (!interrupted)
 		interrupt_start = executed;
 	interrupted = true;
-	interrupts++;
 }
 
 static void on_return(unsigned int cpu, void *data)
@@ -135,8 +133,8 @@ static void write_spans(plugin_id id, void *data)
 	if (!out)
 		return perror(path);
 	for (i = 0; i < nr_spans; i++)
-		fprintf(out, "%" PRIu64 " %u\n", spans[i].count,
-			spans[i].interrupts);
+		fprintf(out, "%" PRIu64 " %" PRIu64 "\n", spans[i].count,
+			spans[i].left_out);
 	fclose(out);
 }
 

@@ -22,8 +22,8 @@ GOOD = {**STOCK, "sparse.27.later0": 10000, "sparse.26.later0": 5000,
 PAIRS = 20
 
 
-def of_round(name, figure, interrupts="0"):
-    return {f"{name}.instructions": figure, f"{name}.interrupts": interrupts}
+def of_round(name, figure, left_out="0"):
+    return {f"{name}.instructions": figure, f"{name}.left_out": left_out}
 
 
 def values(figures, **changed):
@@ -53,7 +53,7 @@ class ValuesTest(unittest.TestCase):
         self.assertEqual(
             figures_htab.count({"a.0.ns": "5", "a.0.span": "1"},
                                ["7 0", "8 2"]),
-            {"a.0.ns": "5", "a.0.instructions": "8", "a.0.interrupts": "2"})
+            {"a.0.ns": "5", "a.0.instructions": "8", "a.0.left_out": "2"})
 
     def rounds(self, *rounds):
         said = {"sparse.18.first.2048.0.ns": "1"}

@@ -2,8 +2,8 @@
 
 A value's key is JOB.SIZE.WHAT.BUFFER.ROUND.FIGURE.  SIZE is the order of a table,
 BUFFER is bytes; for hypercalls they are the number of pairs, and of readers.  Of
-all rounds of all boots the least counts that the timer has not interrupted, or if
-there is none, the least: what else disturbs one only adds to it.
+all rounds of all boots the least counts of which nothing was left out, or if there
+is none, the least: what else disturbs a round only adds to it.
 """
 
 from hostlib.results import Goal, heading, row
@@ -37,7 +37,7 @@ def count(values, spans):
     for key, value in values.items():
         if key.endswith(".span"):
             name = key.removesuffix("span")
-            counted[f"{name}instructions"], counted[f"{name}interrupts"] = \
+            counted[f"{name}instructions"], counted[f"{name}left_out"] = \
                 spans[int(value)].split()
         else:
             counted[key] = value
@@ -67,7 +67,7 @@ class Run:
             for key, value in values.items():
                 name, _, figure = key.rpartition(".")
                 if figure == "instructions":
-                    interrupted = values[f"{name}.interrupts"] != "0"
+                    interrupted = values[f"{name}.left_out"] != "0"
                     rounds.setdefault(self._key(name), []).append(
                         (interrupted, int(value)))
         self._least = {key: min(some)[1] for key, some in rounds.items()}
