@@ -133,22 +133,40 @@ static bool yields(struct __test_metadata *_metadata, uint64_t took,
 	return took && longest < took / 4;
 }
 
+static bool a_read_yields(struct __test_metadata *_metadata,
+			  struct _test_data_large *self)
+{
+	int fd = htab_open(&self->vm, 0, 0);
+	struct other other;
+	uint64_t took;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(other_start(&other), 0);
+	took = read_all(fd);
+	other_end(&other);
+	close(fd);
+	return yields(_metadata, took, other.longest);
+}
+
 TEST_F_TIMEOUT(large, a_read_yields, 120)
 {
-	struct other other;
 	bool good = false;
-	uint64_t took;
-	int i, fd;
+	int i;
 
-	for (i = 0; i < TRIES && !good; i++) {
-		fd = htab_open(&self->vm, 0, 0);
-		ASSERT_GE(fd, 0);
-		ASSERT_EQ(other_start(&other), 0);
-		took = read_all(fd);
-		other_end(&other);
-		close(fd);
-		good = yields(_metadata, took, other.longest);
-	}
+	for (i = 0; i < TRIES && !good; i++)
+		good = a_read_yields(_metadata, self);
+	EXPECT_TRUE(good);
+}
+
+/* It does not fill a buffer. */
+TEST_F_TIMEOUT(large, a_read_of_empty_entries_yields, 120)
+{
+	bool good = false;
+	int i;
+
+	ASSERT_GT(clear_all(self->writer), 0);
+	for (i = 0; i < 2 * TRIES && !good; i++)
+		good = a_read_yields(_metadata, self);
 	EXPECT_TRUE(good);
 }
 
@@ -173,32 +191,39 @@ TEST_F_TIMEOUT(large, a_write_yields, 120)
 /* What a child with a VM of its own tells of it. */
 struct child {
 	int ready[2];
-	/* Keeps the VM, so that the child does not have to free it when it dies. */
+	/* Keeps the VM, so that the child need not free it when it dies. */
 	pid_t keeper;
 	uint64_t full;
 	/* Set right before its second read. */
 	atomic_ullong begin;
 };
 
+static pid_t keep_the_vm(struct child *child)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+
+	close(child->ready[1]);
+	for (;;)
+		pause();
+}
+
 static void read_in_a_child(struct child *child)
 {
 	struct htab_vm vm;
-	pid_t keeper;
 	int fds[2];
 
-	if (htab_vm_create(&vm) || htab_allocate(&vm, LARGE_ORDER) ||
-	    use_all(htab_open(&vm, KVM_GET_HTAB_WRITE, 0)))
+	if (htab_vm_create(&vm) || htab_allocate(&vm, LARGE_ORDER))
+		_exit(1);
+	child->keeper = keep_the_vm(child);
+	if (child->keeper < 0 || use_all(htab_open(&vm, KVM_GET_HTAB_WRITE, 0)))
 		_exit(1);
 	fds[0] = htab_open(&vm, 0, 0);
 	fds[1] = htab_open(&vm, 0, 0);
-	keeper = fork();
-	if (keeper < 0)
-		_exit(1);
-	if (!keeper)
-		pause();
-	child->keeper = keeper;
 	child->full = read_all(fds[0]);
-	if (write(child->ready[1], "", 1) != 1)
+	if (fds[1] < 0 || write(child->ready[1], "", 1) != 1)
 		_exit(1);
 	child->begin = now_ns();
 	read_all(fds[1]);
