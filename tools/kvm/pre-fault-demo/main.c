@@ -6,8 +6,8 @@
  * guest touches every page of its memory once.  Faults and exits are counted by
  * KVM, time is measured around the calls.
  *
- * pre-fault.h is what a VMM developer copies, prepare() below is how to use it,
- * vm.c is a VMM as every VMM is, and guest.S is the guest.
+ * ../prefault/pre-fault.h is what a VMM developer copies, prepare() below is
+ * how to use it, vm.c is a VMM as every VMM is, and guest.S is the guest.
  */
 #include <err.h>
 #include <getopt.h>
@@ -24,6 +24,7 @@
 struct options {
 	struct vm_options vm;
 	bool read;
+	bool plain;
 	bool machine_readable;
 };
 
@@ -48,16 +49,17 @@ static uint64_t now_ns(void)
  */
 static void prepare(struct vm *vm)
 {
-	struct kvm_pre_fault_memory range = { .size = vm->memory_size };
+	struct pre_fault_work work;
 	int r;
 
 	if (!pre_fault_supported(vm->vm_fd))
 		return;
 
-	r = pre_fault_memory(vm->vcpu_fd, &range, NULL);
+	pre_fault_start(&work, 0, vm->memory_size);
+	/* With more vCPUs, each one's thread would do this. */
+	r = pre_fault_share(vm->vcpu_fd, &work, NULL);
 	if (r)
-		warnx("pre-fault stopped at 0x%llx: %s",
-		      (unsigned long long)range.gpa, strerror(-r));
+		warnx("pre-fault stopped: %s", strerror(-r));
 }
 
 static void check_writes(const struct vm *vm)
@@ -111,7 +113,7 @@ static int ask_kernel(bool *supported)
 
 	vm_create(&vm, &one);
 	*supported = pre_fault_supported(vm.vm_fd);
-	r = pre_fault_chunk(vm.vcpu_fd, &range);
+	r = pre_fault_chunk(vm.vcpu_fd, &range, range.size);
 	vm_destroy(&vm);
 	return r;
 }
@@ -180,6 +182,15 @@ static void put_intro(const struct options *options, uint64_t pages,
 		printf("This KVM cannot pre-fault, so both runs are alike.\n\n");
 }
 
+/* As a VMM that knows nothing of the ioctl, to be run by kvm-prefault. */
+static void run_plain(const struct options *options)
+{
+	struct result result = measure(options, false);
+
+	put_value("pages", options->vm.memory / GUEST_PAGE_SIZE);
+	put_values("plain", &result);
+}
+
 static void run_demo(const struct options *options)
 {
 	uint64_t pages = options->vm.memory / GUEST_PAGE_SIZE;
@@ -211,6 +222,7 @@ static const char help[] =
 	"  -r, --read               the guest reads its memory instead of writing it\n"
 	"  -H, --huge               use transparent huge pages instead of 4 KiB pages\n"
 	"  -n, --not-populated      do not populate host memory before\n"
+	"      --plain              run once, and do not use the ioctl\n"
 	"      --machine-readable   print KEY=VALUE lines instead of a table\n"
 	"  -h, --help               print this and exit\n\n"
 	"pre-fault is the time that the ioctl took, guest's run is that of KVM_RUN.\n"
@@ -234,6 +246,7 @@ static void parse(int argc, char **argv, struct options *options)
 		{ "read", no_argument, NULL, 'r' },
 		{ "huge", no_argument, NULL, 'H' },
 		{ "not-populated", no_argument, NULL, 'n' },
+		{ "plain", no_argument, NULL, 'P' },
 		{ "machine-readable", no_argument, NULL, 'M' },
 		{ "help", no_argument, NULL, 'h' },
 		{ },
@@ -253,6 +266,9 @@ static void parse(int argc, char **argv, struct options *options)
 			break;
 		case 'n':
 			options->vm.populate = false;
+			break;
+		case 'P':
+			options->plain = true;
 			break;
 		case 'M':
 			options->machine_readable = true;
@@ -275,6 +291,9 @@ int main(int argc, char **argv)
 	};
 
 	parse(argc, argv, &options);
-	run_demo(&options);
+	if (options.plain)
+		run_plain(&options);
+	else
+		run_demo(&options);
 	return 0;
 }
