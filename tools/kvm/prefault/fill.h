@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Pre-faults a piece. */
+#ifndef FILL_H
+#define FILL_H
+
+#include "kick.h"
+#include "options.h"
+#include "vms.h"
+
+/* What a thread needs for it; nothing here is shared. */
+struct fill {
+	int vcpu_fd;
+	uint64_t pace;		/* bytes in one go */
+	enum absent absent;
+	bool cannot_populate;	/* set if the kernel is too old for it */
+	struct kick *kick;
+	struct account account;	/* what was done and left out */
+};
+
+/*
+ * Goes over @piece, which becomes what has not been gone over.  Returns 0,
+ * -EINTR after a kick, or what says that it cannot be done at all.
+ */
+int fill_piece(struct fill *fill, struct piece *piece);
+
+#endif /* FILL_H */

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <string.h>
+
+#include "clock.h"
+#include "fill.h"
+#include "message.h"
+#include "pass.h"
+#include "report.h"
+#include "select.h"
+#include "stats.h"
+
+static const struct options *options;
+static const struct policy *policy;
+
+/* One turn of one thread. */
+struct turn {
+	struct vm *vm;
+	struct vcpu *vcpu;
+	struct guard guard;
+	sigset_t run_mask;
+	struct fill fill;
+	int error;
+};
+
+void pass_init(const struct options *given, const struct policy *decided)
+{
+	options = given;
+	policy = decided;
+}
+
+void pass_new_vm(int vm_fd)
+{
+	bool able = pre_fault_supported(vm_fd);
+	struct vm *vm;
+
+	vms_lock();
+	vm = able && policy->when != WHEN_NEVER ? vms_add_vm(vm_fd) : NULL;
+	if (vm) {
+		vm->again = options->again;
+		vms_arm(vm, true);
+	}
+	vms_unlock();
+
+	if (!able)
+		tell("this KVM has no KVM_CAP_PRE_FAULT_MEMORY: the VMM runs as without");
+	else if (!vm)
+		tell("not pre-faulting: %s", policy->why);
+}
+
+void pass_slot_changed(struct vm *vm)
+{
+	vm->changes++;
+	vm->changed_at = now_ns();
+
+	if (vm->state == STATE_DONE && vm->again) {
+		vm->again--;
+		vm->state = STATE_SETTLING;
+		vms_arm(vm, true);
+	}
+}
+
+static void start_pass(struct vm *vm)
+{
+	unsigned int passes = vm->passes + 1;
+
+	vm->account = (struct account){ };
+	vm->account.total = select_parts(vm, options);
+	vm->state = STATE_ACTIVE;
+	vm->passes = passes;
+	vm->changes = 0;
+	vm->most_workers = 0;
+	vm->started_at = now_ns();
+}
+
+static bool has_settled(const struct vm *vm)
+{
+	return now_ns() - vm->changed_at >= options->settle_ms * NS_PER_MS;
+}
+
+/* Brings @vm to where it has to be when one of its vCPUs is about to run. */
+static void update_state(struct vm *vm)
+{
+	if (vm->state == STATE_NEW && policy->when == WHEN_SETTLED) {
+		vm->state = STATE_SETTLING;
+		vm->changed_at = now_ns();
+	}
+	if (vm->state == STATE_NEW ||
+	    (vm->state == STATE_SETTLING && has_settled(vm)))
+		start_pass(vm);
+}
+
+static bool may_join(const struct vm *vm)
+{
+	return vm->state == STATE_ACTIVE &&
+	       (!options->threads || vm->workers < options->threads) &&
+	       select_any(vm);
+}
+
+static void set_end(struct vm *vm, enum state state)
+{
+	vm->state = state;
+	vm->ended_at = now_ns();
+	vms_arm(vm, false);
+}
+
+/* Returns whether this ends the pass, which nobody else is told then. */
+static bool end_if_done(struct vm *vm)
+{
+	if (vm->state != STATE_ACTIVE || vm->workers || select_any(vm))
+		return false;
+
+	set_end(vm, STATE_DONE);
+	if (vm->changes && vm->again) {
+		vm->again--;
+		vm->state = STATE_SETTLING;
+		vms_arm(vm, true);
+	}
+	return true;
+}
+
+static void join(struct turn *turn)
+{
+	struct vm *vm = turn->vm;
+	struct vcpu *vcpu = turn->vcpu;
+
+	vms_get(&vcpu->object);
+	vm->workers++;
+	if (vm->workers > vm->most_workers)
+		vm->most_workers = vm->workers;
+
+	turn->run_mask = vcpu->has_mask ? vcpu->mask : turn->guard.mask;
+	turn->fill = (struct fill){
+		.pace = vcpu->pace,
+		.absent = options->absent,
+	};
+}
+
+/* Returns whether there is something to do for this thread. */
+static bool begin(struct turn *turn, int vcpu_fd)
+{
+	struct vcpu *vcpu;
+	bool joined, ended;
+	struct report report;
+
+	vms_lock();
+	vcpu = (struct vcpu *)vms_find(vcpu_fd, KIND_VCPU);
+	if (!vcpu) {
+		vms_unlock();
+		return false;
+	}
+	turn->vcpu = vcpu;
+	turn->vm = vcpu->vm;
+	update_state(vcpu->vm);
+	joined = may_join(vcpu->vm);
+	if (joined)
+		join(turn);
+	/* There may be no memory to select at all. */
+	ended = !joined && end_if_done(vcpu->vm);
+	if (ended)
+		report_fill(&report, vcpu->vm);
+	vms_unlock();
+
+	if (ended)
+		report_pass(&report);
+	return joined;
+}
+
+static void add_account(struct account *sum, const struct account *more)
+{
+	sum->done += more->done;
+	sum->absent += more->absent;
+	sum->failed += more->failed;
+	sum->entries += more->entries;
+	sum->kicks += more->kicks;
+}
+
+/* Adds what this thread has done since, and shows how far they all are. */
+static void flush_account(struct turn *turn)
+{
+	struct account now;
+
+	vms_lock();
+	add_account(&turn->vm->account, &turn->fill.account);
+	turn->fill.account = (struct account){ };
+	now = turn->vm->account;
+	vms_unlock();
+	show_progress(now.done + now.absent + now.failed, now.total, false);
+}
+
+static bool take(struct turn *turn, struct piece *piece)
+{
+	bool taken;
+
+	vms_lock();
+	taken = turn->vm->state == STATE_ACTIVE &&
+		select_take(turn->vm, piece);
+	vms_unlock();
+	return taken;
+}
+
+static void give_back(struct turn *turn, const struct piece *piece)
+{
+	vms_lock();
+	turn->vcpu->rest = *piece;
+	vms_unlock();
+}
+
+/* Returns 0, or what ended it. */
+static int work(struct turn *turn)
+{
+	struct piece piece;
+	int r = 0;
+
+	while (!r && take(turn, &piece)) {
+		r = fill_piece(&turn->fill, &piece);
+		if (r == -EINTR && piece.size)
+			give_back(turn, &piece);
+		flush_account(turn);
+	}
+	return r;
+}
+
+static uint64_t entries_made(int vcpu_fd)
+{
+	static const char * const name[] = { "pf_fixed" };
+	uint64_t value;
+
+	return stats_read(vcpu_fd, name, &value, 1) ? value : 0;
+}
+
+static void work_and_count(struct turn *turn, int vcpu_fd)
+{
+	uint64_t before = entries_made(vcpu_fd);
+
+	turn->fill.vcpu_fd = vcpu_fd;
+	turn->error = work(turn);
+	turn->fill.account.entries = entries_made(vcpu_fd) - before;
+	turn->fill.account.kicks = turn->error == -EINTR;
+	if (options->report && turn->vcpu->stats_fd < 0)
+		turn->vcpu->stats_fd = stats_open(vcpu_fd);
+}
+
+static void leave(struct turn *turn)
+{
+	struct vm *vm = turn->vm;
+	struct report report;
+	bool ended;
+
+	vms_lock();
+	add_account(&vm->account, &turn->fill.account);
+	turn->vcpu->pace = turn->fill.pace;
+	vm->workers--;
+	if (turn->error && turn->error != -EINTR && vm->state == STATE_ACTIVE) {
+		vm->error = turn->error;
+		set_end(vm, STATE_OFF);
+		ended = true;
+	} else {
+		ended = end_if_done(vm);
+	}
+	if (ended)
+		report_fill(&report, vm);
+	vms_put(&turn->vcpu->object);
+	vms_unlock();
+
+	if (ended)
+		report_pass(&report);
+}
+
+static void do_turn(struct turn *turn, int vcpu_fd, struct kick *kick,
+		    bool *started)
+{
+	*started = kick_start(kick, vcpu_fd, &turn->run_mask,
+			      &turn->guard.mask);
+	turn->fill.kick = kick;
+	if (*started)
+		work_and_count(turn, vcpu_fd);
+	else
+		turn->error = -ENOMEM;	/* kicks would be missed */
+	leave(turn);
+}
+
+bool pass_turn(int vcpu_fd, struct kick *kick)
+{
+	struct turn turn = { };
+	bool started = false;
+
+	guard_enter(&turn.guard);
+	if (begin(&turn, vcpu_fd))
+		do_turn(&turn, vcpu_fd, kick, &started);
+	guard_leave(&turn.guard);
+
+	if (started)
+		kick_force(kick);
+	return started;
+}
+
+void pass_report_at_exit(void)
+{
+	struct report report;
+	struct vm *vm;
+	bool any = false;
+
+	if (!options->report)
+		return;
+
+	vms_lock();
+	for (vm = vms_first(); vm && !any; vm = vm->next) {
+		any = vm->passes;
+		if (any)
+			report_fill(&report, vm);
+	}
+	vms_unlock();
+
+	if (any)
+		report_exit(&report);
+}
