@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""kvm-prefault and its library, on a VMM and a KVM that are not real."""
+import collections
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOOL = HERE.parents[1] / "kvm/prefault"
+MIB = 1 << 20
+PAGE = 4096
+WARNINGS = ["-O2", "-Wall", "-Wextra", "-Werror"]
+
+Call = collections.namedtuple("Call", "thread what fd rest")
+
+
+def build(directory):
+    compiler = os.environ.get("CC", "gcc")
+    make = ["make", "--silent", "-C", TOOL, f"OUTPUT={directory}/", f"CC={compiler}",
+            "CFLAGS=-O1 -g -Werror", "V=0"]
+    fake = [compiler, *WARNINGS, f"-I{TOOL}", "-shared", "-fPIC", "-o", directory / "fake.so",
+            HERE / "fake_kvm.c"]
+    vmm = [compiler, *WARNINGS, HERE / "vmm.c", "-o", directory / "vmm"]
+    for command in (make, fake, vmm, [*vmm[:-1], directory / "static", "-static"]):
+        subprocess.run(command, check=True, env={**os.environ, "MAKEFLAGS": ""})
+
+
+class Result:
+    """What a run of the VMM said and did."""
+
+    def __init__(self, done, log):
+        self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
+        self.calls = []
+        for line in log.read_text().splitlines() if log.exists() else []:
+            thread, what, fd, *rest = line.split()
+            self.calls.append(Call(thread, what, fd, rest))
+
+    @property
+    def faulted(self):
+        """[(gpa, size)] in order of address."""
+        return sorted((int(call.rest[0], 16), int(call.rest[1], 16))
+                      for call in self.calls if call.what == "pre-fault")
+
+    @property
+    def merged(self):
+        """The same as ranges from, to; fails if something was done twice."""
+        ranges = []
+        for gpa, size in self.faulted:
+            if ranges and ranges[-1][1] > gpa:
+                raise AssertionError(f"0x{gpa:x} is done twice")
+            if ranges and ranges[-1][1] == gpa:
+                ranges[-1][1] = gpa + size
+            else:
+                ranges.append([gpa, gpa + size])
+        return [tuple(each) for each in ranges]
+
+    def number(self, what):
+        return sum(call.what == what for call in self.calls)
+
+    def kick_us(self):
+        return int(re.search(r"kick (\d+) us", self.err).group(1))
+
+
+def setUpModule():
+    kept = tempfile.TemporaryDirectory()
+    unittest.addModuleCleanup(kept.cleanup)
+    Case.dir = Path(kept.name)
+    build(Case.dir)
+
+
+class Case(unittest.TestCase):
+    dir = None
+
+    def call(self, command, **fake):
+        log = self.dir / "log"
+        log.unlink(missing_ok=True)
+        environment = {key: value for key, value in os.environ.items()
+                       if not key.startswith("KVM_PREFAULT")}
+        environment |= {"LD_PRELOAD": str(self.dir / "fake.so"), "FAKE_LOG": str(log)}
+        environment |= {key if key.isupper() and key.startswith("KVM") else f"FAKE_{key}": str(value)
+                        for key, value in fake.items()}
+        done = subprocess.run(list(map(str, command)), env=environment, text=True, timeout=60,
+                              capture_output=True, stdin=subprocess.DEVNULL)
+        return Result(done, log)
+
+    def run_vmm(self, *actions, options=(), vmm="vmm", same=True, **fake):
+        """Under the wrapper, and without: the VMM has to see the same."""
+        command = [self.dir / vmm, *actions]
+        result = self.call([self.dir / "kvm-prefault", *options, "--", *command], **fake)
+        if same:
+            plain = self.call(command, **fake)
+            self.assertEqual((plain.status, plain.out), (result.status, result.out))
+        return result
+
+    def assert_lines(self, result, *patterns):
+        lines = result.err.splitlines()
+        self.assertEqual(len(patterns), len(lines), result.err)
+        for pattern, line in zip(patterns, lines):
+            self.assertRegex(line, f"^kvm-prefault: .*{pattern}")
+
+
+class MemoryTest(Case):
+    def test_everything_once_before_the_guest_runs(self):
+        result = self.run_vmm("vm", "slot=0,0,1", "slot=1,0x100000,40", "slot=2,0x100000000,3",
+                              "vcpu", "run=0", "run=0")
+        self.assertEqual(result.merged, [(0, 41 * MIB), (4096 * MIB, 4099 * MIB)])
+        names = [call.what for call in result.calls]
+        self.assertEqual(names[-2:], ["run", "run"])
+        self.assertEqual(names.count("run"), 2)
+        self.assertEqual({call.fd for call in result.calls}, {result.calls[-1].fd})
+        self.assert_lines(result, "pass 1: pre-faulted 44 of 44 MiB .*, vCPUs 1, kicks 0")
+
+    def test_no_piece_crosses_what_threads_take(self):
+        result = self.run_vmm("vm", "slot=0,0x300000,60", "vcpu", "run=0")
+        self.assertEqual(result.merged, [(3 * MIB, 63 * MIB)])
+        for gpa, size in result.faulted:
+            self.assertEqual(gpa // (16 * MIB), (gpa + size - 1) // (16 * MIB))
+            self.assertFalse(gpa % PAGE or size % PAGE)
+
+    def test_each_thread_on_its_own_vcpu(self):
+        result = self.run_vmm("vm", "slot=0,0,128", "vcpu", "vcpu", "vcpu", "threads", same=False,
+                              NS_PER_PAGE=1000)
+        self.assertEqual(result.merged, [(0, 128 * MIB)])
+        pairs = {(call.thread, call.fd) for call in result.calls}
+        self.assertEqual(len(pairs), 3)
+        at_work = {call.thread for call in result.calls if call.what == "pre-fault"}
+        self.assertGreater(len(at_work), 1)
+        for thread in at_work:
+            self.assertEqual([call.what for call in result.calls if call.thread == thread][-1], "run")
+
+    def test_fewer_threads(self):
+        result = self.run_vmm("vm", "slot=0,0,64", "vcpu", "vcpu", "vcpu", "threads", same=False,
+                              options=["--threads=1"], NS_PER_PAGE=2000)
+        self.assertEqual(result.merged, [(0, 64 * MIB)])
+        self.assertIn("vCPUs 1,", result.err)
+
+    def test_what_the_host_does_not_have(self):
+        actions = ("vm", "slot=0,0,2,half", "slot=1,0x1000000,4,none", "vcpu", "run=0")
+        result = self.run_vmm(*actions)
+        self.assertEqual(result.merged, [(page, page + PAGE) for page in range(0, 2 * MIB, 2 * PAGE)])
+        self.assert_lines(result, "pre-faulted 1 of 6 MiB", "left out: 5 MiB .* not populated")
+        for option in ("--populate", "--absent=populate", "--absent=read"):
+            self.assertEqual(self.run_vmm(*actions, options=[option]).merged,
+                             [(0, 2 * MIB), (16 * MIB, 20 * MIB)])
+
+    def test_ranges_and_slots(self):
+        actions = ("vm", "slot=0,0,8", "slot=1,0x1000000,32", "vcpu", "run=0")
+        for option, expected in ((["--range=1M-0x200000", "--range", "20M+4k"],
+                                  [(MIB, 2 * MIB), (20 * MIB, 20 * MIB + PAGE)]),
+                                 (["--range=7M+10M"], [(7 * MIB, 8 * MIB), (16 * MIB, 17 * MIB)]),
+                                 (["--range=1G+1G"], []),
+                                 (["--slots-over=8M"], [(16 * MIB, 48 * MIB)])):
+            self.assertEqual(self.run_vmm(*actions, options=option).merged, expected)
+
+    def test_no_smm_memory(self):
+        result = self.run_vmm("vm", "slot=65536,0,8", "slot=0,0,4", "vcpu", "run=0")
+        self.assertEqual(result.merged, [(0, 4 * MIB)])
+
+    def test_slots_gone_before(self):
+        result = self.run_vmm("vm", "slot=0,0,8", "slot=1,0x1000000,8", "delete=0", "vcpu", "run=0")
+        self.assertEqual(result.merged, [(16 * MIB, 24 * MIB)])
+
+
+class ErrorTest(Case):
+    ACTIONS = ("vm", "slot=0,0,32", "vcpu", "run=0", "run=0")
+
+    def test_no_capability(self):
+        result = self.run_vmm(*self.ACTIONS, CAP=0)
+        self.assertEqual(result.number("pre-fault"), 0)
+        self.assert_lines(result, "no KVM_CAP_PRE_FAULT_MEMORY")
+
+    def test_not_possible(self):
+        for error, text in ((95, "not supported"), (22, "Invalid argument"), (25, "Inappropriate ioctl"),
+                            (5, "Input/output"), (12, "Cannot allocate")):
+            result = self.run_vmm(*self.ACTIONS, ERROR=error)
+            self.assertEqual((result.number("pre-fault-error"), result.number("pre-fault")), (1, 0))
+            self.assert_lines(result, f"stopped after 0 of 32 MiB: .*{text}.*; the VMM runs as without")
+
+    def test_page_left_out(self):
+        for error in (14, 133):
+            result = self.run_vmm(*self.ACTIONS, ERROR=error, ERROR_AT=0x345000)
+            self.assertEqual(result.merged, [(0, 0x345000), (0x346000, 32 * MIB)])
+            self.assert_lines(result, "pass 1", "left out: 4 KiB for errors")
+
+    def test_slot_in_the_way(self):
+        result = self.run_vmm(*self.ACTIONS, ERROR=11, ERROR_AT=MIB, ERROR_COUNT=5)
+        self.assertEqual(result.number("pre-fault-error"), 5)
+        self.assertEqual(result.merged, [(0, 32 * MIB)])
+
+    def test_slot_in_the_way_for_good(self):
+        result = self.run_vmm(*self.ACTIONS, ERROR=11, ERROR_AT=MIB)
+        self.assertEqual(result.number("pre-fault-error"), 101)
+        self.assertEqual(result.merged[0], (0, MIB))
+        self.assertEqual(result.merged[-1][1], 32 * MIB)
+
+    def test_interrupted(self):
+        result = self.run_vmm(*self.ACTIONS, ERROR=4, ERROR_COUNT=3)
+        self.assertEqual(result.merged, [(0, 32 * MIB)])
+
+
+class KickTest(Case):
+    # 16 MiB take 160 ms.
+    SLOW = {"NS_PER_PAGE": 40000}
+    SOON_US = 60000
+    START = ("vm", "slot=0,0,16", "vcpu")
+
+    def kick(self, how, expected):
+        result = self.run_vmm(*self.START, f"kick=0,{how}", "run=0", same=False, **self.SLOW)
+        self.assertEqual(result.out.splitlines()[0], f"run 0: {expected}")
+        self.assertEqual(result.merged, [(0, 16 * MIB)])
+        return result
+
+    def test_a_kick_comes_through(self):
+        for how, expected in (("exit", "-1 EINTR, immediate_exit 1"),
+                              ("mask", "-1 EINTR, immediate_exit 0"),
+                              # Its handler alone has to end KVM_RUN.
+                              ("plain", "-1 EINTR, immediate_exit 0")):
+            with self.subTest(how):
+                result = self.kick(how, expected)
+                self.assertLess(result.kick_us(), self.SOON_US)
+                first = [call.what for call in result.calls].index("run")
+                self.assertGreater(len(result.calls), first + 2)
+                self.assertIn("kicks 1", result.err)
+
+    def test_an_ignored_signal_is_no_kick(self):
+        result = self.kick("ignored", "0 , immediate_exit 0")
+        self.assertIn("kicks 0", result.err)
+        self.assertEqual([call.what for call in result.calls][-2:], ["run", "run"])
+
+    def test_another_vcpu_goes_on(self):
+        result = self.run_vmm("vm", "slot=0,0,16", "vcpu", "vcpu", "kick=0,exit", "run=1", same=False,
+                              **self.SLOW)
+        self.assertEqual(result.merged, [(0, 16 * MIB)])
+        self.assertEqual(result.calls[-1].what, "run")
+        self.assertIn("vCPUs 1, kicks 1", result.err)
+
+
+class ProcessTest(Case):
+    ACTIONS = ("vm", "slot=0,0,4", "vcpu", "run=0")
+    ALL = [(0, 4 * MIB)]
+
+    def test_off_switch(self):
+        result = self.run_vmm(*self.ACTIONS, KVM_PREFAULT=0)
+        self.assertEqual(result.merged, [])
+        self.assert_lines(result, "off, as KVM_PREFAULT is 0")
+
+    def preloaded(self, **environment):
+        preload = f"{self.dir}/libkvm-prefault.so:{self.dir}/fake.so"
+        return self.call(["env", f"LD_PRELOAD={preload}", *(f"{k}={v}" for k, v in environment.items()),
+                          self.dir / "vmm", *self.ACTIONS])
+
+    def test_without_the_launcher(self):
+        self.assertEqual(self.preloaded().merged, self.ALL)
+        self.assertEqual(self.preloaded(KVM_PREFAULT_OPTIONS="range=1M+1M").merged, [(MIB, 2 * MIB)])
+        self.assertEqual(self.preloaded(KVM_PREFAULT=0).merged, [])
+        wrong = self.preloaded(KVM_PREFAULT_OPTIONS="no-such=1")
+        self.assertEqual(wrong.merged, [])
+        self.assertIn("kvm-prefault: bad KVM_PREFAULT_OPTIONS", wrong.err)
+
+    def test_static(self):
+        result = self.run_vmm("sleep=1", vmm="static")
+        self.assert_lines(result, "static is statically linked: nothing can be preloaded, the VMM runs as without")
+
+    def test_setuid(self):
+        path = self.dir / "setuid"
+        shutil.copy(self.dir / "vmm", path)
+        if os.getuid() == 0:    # nobody else can give a file away
+            os.chown(path, 12345, -1)
+            path.chmod(0o4755)
+            result = self.call([self.dir / "kvm-prefault", path])
+            self.assert_lines(result, "setuid is setuid or setgid")
+            self.assertEqual(result.status, 0)
+
+    def test_not_this_architecture(self):
+        path = self.dir / "foreign"
+        path.write_bytes(b"\x7fELF\x01" + bytes(200))
+        path.chmod(0o755)
+        result = self.call([self.dir / "kvm-prefault", path])
+        self.assertIn("is for another architecture", result.err)
+
+    def test_script(self):
+        path = self.dir / "script"
+        path.write_text(f'#!/bin/sh\n{self.dir}/vmm "$@"\nexec {self.dir}/vmm exec\n')
+        path.chmod(0o755)
+        result = self.run_vmm(*self.ACTIONS, vmm="script", same=False)
+        self.assertEqual(result.merged, self.ALL)
+
+    def test_children(self):
+        fake = f"preload={self.dir}/fake.so"
+        result = self.run_vmm("exec", *self.ACTIONS, "exec", same=False)
+        lines = [line for line in result.out.splitlines() if line.startswith("preload")]
+        self.assertEqual(lines, [f"preload={self.dir}/libkvm-prefault.so:{self.dir}/fake.so", fake])
+
+    def test_fork(self):
+        result = self.run_vmm(*self.ACTIONS[:-1], "fork=exit", "run=0", options=["--report"])
+        self.assertEqual(result.merged, self.ALL)
+        self.assertEqual(result.err.count("at exit"), 1)
+        # Before there is a VM, the child may become the VMM.
+        self.assertEqual(self.run_vmm("fork=go", *self.ACTIONS).merged, self.ALL)
+        # After that, the VM is the parent's.
+        self.assertEqual(self.run_vmm(*self.ACTIONS[:-1], "fork=go", "run=0").merged, [])
+
+    def test_descriptors(self):
+        self.assertEqual(self.run_vmm(*self.ACTIONS[:-1], "dup=0", "run=0").merged, self.ALL)
+        self.assertEqual(self.run_vmm(*self.ACTIONS[:-1], "closevm", "run=0").merged, self.ALL)
+        result = self.run_vmm("vm", "slot=0,0,8", "vcpu", "close=0", "closevm", *self.ACTIONS[:-1], "run=1")
+        self.assertEqual(result.merged, self.ALL)
+
+    def test_many_vms(self):
+        again = ("vm", "slot=0,0,1", "vcpu")
+        actions = [word for i in range(20) for word in (*again, f"run={i}", f"close={i}", "closevm")]
+        result = self.run_vmm(*actions)
+        self.assertEqual(result.err.count("pass 1: pre-faulted 1 of 1 MiB"), 20)
+
+    def test_confined(self):
+        actions = (*self.ACTIONS[:2], "confine", *self.ACTIONS[2:])
+        result = self.run_vmm(*actions)
+        self.assertEqual(result.merged, [])
+        self.assert_lines(result, "about to use seccomp")
+        self.assertEqual(self.run_vmm(*actions, options=["--confined"]).merged, self.ALL)
+
+    def test_stderr_is_not_the_users_any_more(self):
+        disk = self.dir / "disk"
+        result = self.run_vmm(f"stderr={disk}", *self.ACTIONS)
+        self.assertEqual(result.merged, self.ALL)
+        self.assertEqual(disk.read_text(), "")
+        disk.unlink()
+
+    def test_output(self):
+        output = self.dir / "output"
+        result = self.run_vmm(*self.ACTIONS, options=["-o", output])
+        self.assertEqual(result.err, "")
+        self.assertIn("pass 1: pre-faulted 4 of 4 MiB", output.read_text())
+        self.assertEqual(self.run_vmm(*self.ACTIONS, options=["-q"]).err, "")
+
+    def test_progress(self):
+        # Its first character is a carriage return.
+        self.assertRegex(self.run_vmm(*self.ACTIONS, options=["--progress=bar"]).err,
+                         r"^\nkvm-prefault: \[#{40}\] 4 of 4 MiB\n")
+        lines = self.run_vmm("vm", "slot=0,0,64", "vcpu", "run=0", NS_PER_PAGE=90000, same=False).err
+        self.assertRegex(lines, r"^kvm-prefault: \d+ of 64 MiB\n")
+
+
+class WhenTest(Case):
+    ACTIONS = ("vm", "slot=0,0,4", "slot=1,0x1000000,1", "vcpu", "run=0")
+    CHANGE = ("delete=1", "slot=1,0x2000000,1")
+    ALL = [(0, 4 * MIB), (16 * MIB, 17 * MIB)]
+
+    def setUp(self):
+        shutil.copy(self.dir / "vmm", self.dir / "qemu-system-x86_64")
+
+    def qemu(self, *arguments, actions=ACTIONS, options=()):
+        return self.run_vmm(*arguments, "--", *actions, vmm="qemu-system-x86_64", options=options)
+
+    def test_pays(self):
+        for arguments in (["-incoming", "defer"], ["--loadvm", "x"], ["-machine", "microvm,accel=kvm"],
+                          ["-M", "accel=kvm,type=microvm"]):
+            with self.subTest(arguments):
+                self.assertEqual(self.qemu(*arguments).merged, self.ALL)
+
+    def test_does_not_pay(self):
+        for arguments in ([], ["-machine", "q35"], ["-machine", "microvm", "-M", "pc"], ["-M", "microvmx"],
+                          ["-M", "q35,xtype=microvm"]):
+            with self.subTest(arguments):
+                result = self.qemu(*arguments)
+                self.assertEqual(result.merged, [])
+                self.assert_lines(result, "not pre-faulting: the firmware")
+        self.assertEqual(self.qemu(options=["--when=start"]).merged, self.ALL)
+
+    def test_settled(self):
+        actions = (*self.ACTIONS, "run=0", *self.CHANGE, "run=0", "sleep=250", "run=0", "run=0")
+        for option in ("--again", "--when=settled"):
+            result = self.qemu(actions=actions, options=[option, "--settle=200"])
+            self.assertEqual(result.merged, [(0, 4 * MIB), (32 * MIB, 33 * MIB)])
+            names = [call.what for call in result.calls]
+            self.assertEqual(names[:4], ["run", "run", "run", "pre-fault"])
+
+    def test_again(self):
+        change = (*self.CHANGE, "run=0", "sleep=120", "run=0")
+        actions = (*self.ACTIONS, *change, "delete=1", "run=0", "sleep=120", "run=0")
+        once = self.run_vmm(*actions, options=["--settle=100"])
+        self.assertEqual(once.merged, self.ALL)
+        for option, passes in (("--again", 2), ("--again=2", 3)):
+            result = self.run_vmm(*actions, options=[option, "--settle=100", "--report"])
+            self.assertEqual(result.err.count(": pass "), passes)
+            self.assertIn(f"at exit: {passes} passes", result.err)
+        self.assertNotIn("deleted or moved", result.err)
+
+    def test_thrown_away(self):
+        result = self.run_vmm(*self.ACTIONS, *self.CHANGE, "run=0", options=["--report"])
+        self.assertIn("memslots deleted or moved since the pass started: 1", result.err)
+
+
+class LauncherTest(Case):
+    def status(self, *arguments):
+        return self.call([self.dir / "kvm-prefault", *arguments]).status
+
+    def test_status(self):
+        self.assertEqual(self.status("/no/such/vmm"), 127)
+        self.assertEqual(self.status("no-such-vmm"), 127)
+        self.assertEqual(self.status("/dev/null"), 126)
+        self.assertEqual(self.status("sh", "-c", "exit 7"), 7)
+        self.assertEqual(self.status("--help"), 0)
+
+    def test_usage(self):
+        for wrong in ([], ["--no-such"], ["--when=soon", "true"], ["--range=5", "true"], ["--range=2-1", "true"],
+                      ["--range=0+0", "true"], ["--range=-1+2", "true"], ["--threads=x", "true"],
+                      ["--range=0xffffffffffffffff+2", "true"], ["--slots-over=1,quiet=1", "true"],
+                      ["--slots-over=999999999T", "true"], ["--output=" + 300 * "x", "true"]):
+            with self.subTest(wrong):
+                self.assertEqual(self.status(*wrong), 2)
+
+    def test_help_and_manual_name_every_option(self):
+        shown = self.call([self.dir / "kvm-prefault", "--help"]).out
+        manual = (TOOL / "kvm-prefault.1").read_text().replace("Fl Fl ", "--")
+        for option in re.findall(r"--[a-z-]+", shown):
+            self.assertIn(option, manual)
+
+    def test_manual_is_well_formed(self):
+        lint = subprocess.run(["mandoc", "-Tlint", "-Wstyle", TOOL / "kvm-prefault.1"],
+                              capture_output=True, text=True)
+        self.assertEqual((lint.returncode, lint.stdout), (0, ""))
+
+    def test_install(self):
+        root = self.dir / "root"
+        subprocess.run(["make", "--silent", "-C", TOOL, f"OUTPUT={self.dir}/", f"DESTDIR={root}", "install"],
+                       check=True, env={**os.environ, "MAKEFLAGS": ""}, stdout=subprocess.DEVNULL)
+        found = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+        self.assertEqual(found, ["usr/local/bin/kvm-prefault", "usr/local/include/kvm-prefault/pre-fault.h",
+                                 "usr/local/lib/kvm-prefault/libkvm-prefault.so",
+                                 "usr/local/share/man/man1/kvm-prefault.1"])
+
+
+if __name__ == "__main__":
+    unittest.main()

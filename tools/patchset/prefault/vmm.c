@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A VMM for unit tests.  Its arguments, those behind "--" if there is one, are
+ * what it does, in order:
+ *
+ *	vm			a VM
+ *	slot=N,GPA,MIB,HOST	a memslot; HOST: full, none or half (every second
+ *				page, from the first) of it is in host memory
+ *	delete=N		that slot
+ *	vcpu			one more, with the next index
+ *	run=INDEX		KVM_RUN
+ *	threads			KVM_RUN of all vCPUs, in a thread each
+ *	kick=INDEX,HOW		KVM_RUN, and a signal after 20 ms. HOW: exit, the
+ *				handler sets immediate_exit; mask, the thread
+ *				blocks it and KVM_SET_SIGNAL_MASK does not; plain,
+ *				the handler does nothing; ignored
+ *	close=INDEX dup=INDEX	a vCPU's descriptor; run= is of the duplicate
+ *	closevm
+ *	confine			prctl(PR_SET_NO_NEW_PRIVS)
+ *	fork=exit		a child that exits; what follows is the parent's
+ *	fork=go			what follows is the child's, the parent waits
+ *	exec			prints LD_PRELOAD as a child sees it
+ *	sleep=MS
+ *	stderr			closes stderr and opens a file in its place
+ *
+ * It prints what each KVM_RUN gave, and with kick, to stderr, the microseconds
+ * that the kick took.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/kvm.h>
+
+#define PAGE		4096
+#define VCPUS_MAX	64
+
+static int vm_fd, vcpu_fds[VCPUS_MAX], vcpus;
+static struct kvm_run *runs[VCPUS_MAX];
+static struct kvm_run *kicked_run;
+static unsigned long long handled_at;
+
+static unsigned long long now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
+}
+
+static void check(bool good, const char *what)
+{
+	if (good)
+		return;
+	perror(what);
+	exit(1);
+}
+
+static char *host_memory(size_t size, const char *how)
+{
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t offset, stride = !strcmp(how, "half") ? 2 * PAGE : PAGE;
+
+	check(memory != MAP_FAILED, "mmap");
+	madvise(memory, size, MADV_NOHUGEPAGE);
+	for (offset = 0; strcmp(how, "none") && offset < size; offset += stride)
+		memory[offset] = 1;
+	return memory;
+}
+
+static void set_slot(const char *text)
+{
+	struct kvm_userspace_memory_region region = { };
+	long long gpa = 0;
+	char how[16] = "full";
+	unsigned int mib = 0;
+
+	if (sscanf(text, "%u,%lli,%u,%15s", &region.slot, &gpa, &mib, how) < 1)
+		exit(2);
+	region.guest_phys_addr = gpa;
+	region.memory_size = (size_t)mib << 20;
+	if (mib)
+		region.userspace_addr =
+			(unsigned long)host_memory(region.memory_size, how);
+	check(!ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region), "slot");
+}
+
+static void create_vcpu(void)
+{
+	int fd = ioctl(vm_fd, KVM_CREATE_VCPU, vcpus);
+
+	check(fd >= 0, "vcpu");
+	runs[vcpus] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			   0);
+	check(runs[vcpus] != MAP_FAILED, "kvm_run");
+	vcpu_fds[vcpus++] = fd;
+}
+
+static void run_vcpu(int index)
+{
+	int r;
+
+	errno = ENOTUNIQ;	/* must be as it was if nothing is wrong */
+	r = ioctl(vcpu_fds[index], KVM_RUN, 0);
+	printf("run %d: %d %s, immediate_exit %d\n", index, r,
+	       r ? strerrorname_np(errno) : "", runs[index]->immediate_exit);
+	fflush(stdout);
+}
+
+static void *run_in_thread(void *index)
+{
+	run_vcpu((long)index);
+	return NULL;
+}
+
+static void run_threads(void)
+{
+	pthread_t threads[VCPUS_MAX];
+	long i;
+
+	for (i = 0; i < vcpus; i++)
+		check(!pthread_create(&threads[i], NULL, run_in_thread,
+				      (void *)i), "thread");
+	for (i = 0; i < vcpus; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void handle_exit(int signal)
+{
+	(void)signal;
+	handled_at = now_us();
+	kicked_run->immediate_exit = 1;
+}
+
+static void handle_plain(int signal)
+{
+	(void)signal;
+	handled_at = now_us();
+}
+
+static void set_masks(int fd)
+{
+	struct {
+		__u32 len;
+		__u8 set[8];
+	} mask = { .len = 8 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	check(!ioctl(fd, KVM_SET_SIGNAL_MASK, &mask), "mask");
+}
+
+struct kicked {
+	int index;
+	const char *how;
+};
+
+static void *run_kicked(void *data)
+{
+	struct kicked *kicked = data;
+
+	if (!strcmp(kicked->how, "mask"))
+		set_masks(vcpu_fds[kicked->index]);
+	run_vcpu(kicked->index);
+	return NULL;
+}
+
+static void set_handler(const char *how, int signal)
+{
+	struct sigaction action = { };
+
+	action.sa_handler = handle_plain;
+	if (!strcmp(how, "exit"))
+		action.sa_handler = handle_exit;
+	if (!strcmp(how, "ignored"))
+		action.sa_handler = SIG_IGN;
+	sigaction(signal, &action, NULL);
+}
+
+static void run_and_kick(const char *text)
+{
+	struct kicked kicked = { .index = atoi(text),
+				 .how = strchr(text, ',') + 1 };
+	int signal = strcmp(kicked.how, "mask") ? SIGUSR1 : SIGUSR2;
+	unsigned long long start;
+	pthread_t thread;
+
+	kicked_run = runs[kicked.index];
+	set_handler(kicked.how, signal);
+	check(!pthread_create(&thread, NULL, run_kicked, &kicked), "thread");
+	usleep(20000);
+	start = now_us();
+	pthread_kill(thread, signal);
+	pthread_join(thread, NULL);
+	fprintf(stderr, "kick %llu us\n", now_us() - start);
+	kicked_run->immediate_exit = 0;
+}
+
+static void run_child(const char *what)
+{
+	bool child_ends = !strcmp(what, "exit");
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid && child_ends)
+		exit(0);
+	if (pid)
+		waitpid(pid, &status, 0);
+	if (pid && !child_ends)
+		exit(WEXITSTATUS(status));
+}
+
+static void act(const char *verb, const char *value)
+{
+	if (!strcmp(verb, "vm"))
+		vm_fd = ioctl(-1, KVM_CREATE_VM, 0);
+	else if (!strcmp(verb, "slot") || !strcmp(verb, "delete"))
+		set_slot(value);
+	else if (!strcmp(verb, "vcpu"))
+		create_vcpu();
+	else if (!strcmp(verb, "run"))
+		run_vcpu(atoi(value));
+	else if (!strcmp(verb, "threads"))
+		run_threads();
+	else if (!strcmp(verb, "kick"))
+		run_and_kick(value);
+	else if (!strcmp(verb, "close"))
+		close(vcpu_fds[atoi(value)]);
+	else if (!strcmp(verb, "dup"))
+		vcpu_fds[atoi(value)] = dup(vcpu_fds[atoi(value)]);
+	else if (!strcmp(verb, "closevm"))
+		close(vm_fd);
+	else if (!strcmp(verb, "confine"))
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	else if (!strcmp(verb, "fork"))
+		run_child(value);
+	else if (!strcmp(verb, "exec"))
+		check(!system("echo preload=$LD_PRELOAD"), "exec");
+	else if (!strcmp(verb, "sleep"))
+		usleep(1000 * atoi(value));
+	else if (!strcmp(verb, "stderr"))
+		check(!close(2) && open(value, O_WRONLY | O_CREAT, 0644) == 2,
+		      "stderr");
+}
+
+int main(int argc, char **argv)
+{
+	int i, first = 1;
+
+	for (i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--"))
+			first = i + 1;
+
+	for (i = first; i < argc; i++) {
+		char *value = strchr(argv[i], '=');
+
+		if (value)
+			*value++ = '\0';
+		act(argv[i], value);
+	}
+	return 0;
+}
