@@ -75,7 +75,7 @@ static int pre_fault_present(struct fill *fill, struct piece *piece,
 	bool present;
 	int r;
 
-	if (host_look(&look, piece->hva, size)) {
+	if (host_look(&look, &fill->host, piece->hva, size)) {
 		/* The VMM has unmapped it, at least in parts. */
 		leave_out(piece, size, &fill->account.failed);
 		return 0;

@@ -3,6 +3,7 @@
 #ifndef FILL_H
 #define FILL_H
 
+#include "host.h"
 #include "kick.h"
 #include "options.h"
 #include "vms.h"
@@ -13,6 +14,7 @@ struct fill {
 	uint64_t pace;		/* bytes in one go */
 	enum absent absent;
 	bool cannot_populate;	/* set if the kernel is too old for it */
+	struct host host;
 	struct kick *kick;
 	struct account account;	/* what was done and left out */
 };

@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "host.h"
+#include "own.h"
+
+/* Entries of pagemap, see Documentation/admin-guide/mm/pagemap.rst. */
+#define ENTRY_EXCLUSIVE		(1ULL << 56)	/* mapped just once */
+#define ENTRY_FILE		(1ULL << 61)	/* of a file, or shared memory */
+#define ENTRY_PRESENT		(1ULL << 63)
+#define ENTRIES			512
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ	22
@@ -28,9 +37,68 @@ int host_populate(uint64_t address, uint64_t size, bool readonly)
 	return madvise((void *)(uintptr_t)address, size, advice) ? -errno : 0;
 }
 
-int host_look(struct host_look *look, uint64_t address, uint64_t size)
+void host_open(struct host *host)
 {
-	return mincore((void *)(uintptr_t)address, size, look->present) ?
+	*host = (struct host){
+		.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
+	};
+}
+
+void host_close(struct host *host)
+{
+	if (host->pagemap >= 0)
+		close_own(host->pagemap);
+}
+
+/*
+ * A small zero page has neither bit, a huge one is said to be of a file, as is
+ * memory that other processes share.
+ */
+static bool is_there(struct host *host, uint64_t entry, uint64_t address)
+{
+	if (!(entry & ENTRY_PRESENT))
+		return false;
+	if (entry & ENTRY_EXCLUSIVE)
+		return true;
+	return (entry & ENTRY_FILE) &&
+	       !mapping_is_anonymous(&host->mapping, address);
+}
+
+/* Returns false if pagemap cannot be read. */
+static bool look_at(struct host *host, unsigned char *present,
+		    uint64_t address, uint64_t pages)
+{
+	uint64_t page = host_page_size(), entries[ENTRIES], i;
+	ssize_t size = pages * sizeof(*entries);
+
+	if (pread(host->pagemap, entries, size,
+		  address / page * sizeof(*entries)) != size)
+		return false;
+	for (i = 0; i < pages; i++)
+		present[i] = is_there(host, entries[i], address + i * page);
+	return true;
+}
+
+static bool look(struct host *host, unsigned char *present, uint64_t address,
+		 uint64_t size)
+{
+	uint64_t page = host_page_size();
+	uint64_t done, part, pages = size / page;
+
+	for (done = 0; done < pages; done += part) {
+		part = pages - done < ENTRIES ? pages - done : ENTRIES;
+		if (!look_at(host, present + done, address + done * page, part))
+			return false;
+	}
+	return true;
+}
+
+int host_look(struct host_look *result, struct host *host, uint64_t address,
+	      uint64_t size)
+{
+	if (host->pagemap >= 0 && look(host, result->present, address, size))
+		return 0;
+	return mincore((void *)(uintptr_t)address, size, result->present) ?
 	       -errno : 0;
 }
 

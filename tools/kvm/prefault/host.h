@@ -5,15 +5,26 @@
 
 #include <stdint.h>
 
+#include "mapping.h"
 #include "pre-fault.h"
 
 /* The most that host_look() looks at. */
 #define HOST_LOOK_MAX		PRE_FAULT_CHUNK
 
-/* What memory there is, one byte a page, bit 0 set if it is there. */
+/* What memory there is, one byte a page: bit 0 is set if it is there. */
 struct host_look {
 	unsigned char present[HOST_LOOK_MAX / 4096];
 };
+
+/* For host_look(), of one thread. */
+struct host {
+	int pagemap;
+	struct mapping mapping;
+};
+
+/* Without /proc, memory that has only been read so far counts as there. */
+void host_open(struct host *host);
+void host_close(struct host *host);
 
 uint64_t host_page_size(void);
 
@@ -23,8 +34,13 @@ uint64_t host_page_size(void);
  */
 int host_populate(uint64_t address, uint64_t size, bool readonly);
 
-/* Looks at @size bytes from @address.  Returns 0 or a negative errno. */
-int host_look(struct host_look *look, uint64_t address, uint64_t size);
+/*
+ * Looks at @size bytes from @address.  The zero page, and what has to be copied
+ * before it can be written, is not there: a stage-2 entry for it would be in the
+ * way of the guest's write.  Returns 0 or a negative errno.
+ */
+int host_look(struct host_look *look, struct host *host, uint64_t address,
+	      uint64_t size);
 
 /*
  * The length of the run of pages from @offset up to @size that are like the

@@ -182,6 +182,7 @@ EXPORT int close(int fd)
 	if (vms_known(fd) && is_on()) {
 		guard_enter(&guard);
 		vms_lock();
+		pass_closing(fd);
 		vms_close(fd);
 		vms_unlock();
 		guard_leave(&guard);
@@ -220,7 +221,7 @@ EXPORT int prctl(int option, ...)
 /* A VMM may fork before it creates a VM: the child may be the one to run it. */
 static void in_child(void)
 {
-	vms_forget_all();
+	pass_forget_all();
 	owner = getpid();
 }
 

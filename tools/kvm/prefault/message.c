@@ -33,7 +33,6 @@ void message_init(const struct options *given)
 			   PROGRESS_BAR : PROGRESS_LINES;
 	if (options->quiet)
 		progress = PROGRESS_NONE;
-	shown_at = now_ns();
 }
 
 /* A VMM may have closed stderr, and have opened a disk in its place. */
@@ -133,6 +132,11 @@ static bool is_due(uint64_t interval)
 	return now - last >= interval &&
 	       __atomic_compare_exchange_n(&shown_at, &last, now, false,
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+void start_progress(void)
+{
+	__atomic_store_n(&shown_at, now_ns(), __ATOMIC_RELAXED);
 }
 
 void show_progress(uint64_t done, uint64_t total, bool last)

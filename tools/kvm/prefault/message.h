@@ -25,6 +25,9 @@ void say(const char *format, ...);
 LIKE_PRINTF(format, 1, 2)
 void tell(const char *format, ...);
 
+/* Something starts whose progress is going to be shown. */
+void start_progress(void);
+
 /*
  * How far it is, in bytes.  May be called often, only some calls show
  * something; with @last the bar is shown, and ends.

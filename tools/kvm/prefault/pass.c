@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "fill.h"
+#include "host.h"
 #include "message.h"
 #include "pass.h"
 #include "report.h"
@@ -11,6 +12,8 @@
 
 static const struct options *options;
 static const struct policy *policy;
+/* Of a VM that has gone, for the report at exit. */
+static struct report last;
 
 /* One turn of one thread. */
 struct turn {
@@ -70,6 +73,7 @@ static void start_pass(struct vm *vm)
 	vm->changes = 0;
 	vm->most_workers = 0;
 	vm->started_at = now_ns();
+	start_progress();
 }
 
 static bool has_settled(const struct vm *vm)
@@ -233,7 +237,9 @@ static void work_and_count(struct turn *turn, int vcpu_fd)
 	uint64_t before = entries_made(vcpu_fd);
 
 	turn->fill.vcpu_fd = vcpu_fd;
+	host_open(&turn->fill.host);
 	turn->error = work(turn);
+	host_close(&turn->fill.host);
 	turn->fill.account.entries = entries_made(vcpu_fd) - before;
 	turn->fill.account.kicks = turn->error == -EINTR;
 	if (options->report && turn->vcpu->stats_fd < 0)
@@ -294,23 +300,36 @@ bool pass_turn(int vcpu_fd, struct kick *kick)
 	return started;
 }
 
+void pass_forget_all(void)
+{
+	vms_forget_all();
+	last = (struct report){ };
+}
+
+void pass_closing(int fd)
+{
+	struct vcpu *vcpu = (struct vcpu *)vms_find(fd, KIND_VCPU);
+
+	if (!vcpu || !vcpu->vm->passes)
+		return;
+	report_fill(&last, vcpu->vm);
+	report_closing(vcpu);
+}
+
 void pass_report_at_exit(void)
 {
-	struct report report;
 	struct vm *vm;
-	bool any = false;
 
 	if (!options->report)
 		return;
 
 	vms_lock();
-	for (vm = vms_first(); vm && !any; vm = vm->next) {
-		any = vm->passes;
-		if (any)
-			report_fill(&report, vm);
-	}
+	for (vm = vms_first(); vm && !vm->passes; vm = vm->next)
+		;
+	if (vm)
+		report_fill(&last, vm);
 	vms_unlock();
 
-	if (any)
-		report_exit(&report);
+	if (last.pass)
+		report_exit(&last);
 }

@@ -28,7 +28,13 @@ void pass_new_vm(int vm_fd);
 /* A slot has been deleted or moved.  With the lock held. */
 void pass_slot_changed(struct vm *vm);
 
-/* The report at exit. */
+/* After fork, in the child. */
+void pass_forget_all(void);
+
+/* A descriptor is about to be closed.  With the lock held. */
+void pass_closing(int fd);
+
+/* The report at exit, of the last VM. */
 void pass_report_at_exit(void);
 
 #endif /* PASS_H */

@@ -11,15 +11,32 @@ static unsigned long long mib(uint64_t bytes)
 	return bytes >> 20;
 }
 
-static void add_faults(struct report *report, int stats_fd)
+static bool read_faults(const struct vcpu *vcpu, uint64_t *faults)
 {
 	static const char * const name[] = { "pf_taken" };
-	uint64_t value;
 
-	if (stats_fd < 0 || !stats_read_from(stats_fd, name, &value, 1))
+	return vcpu->stats_fd >= 0 &&
+	       stats_read_from(vcpu->stats_fd, name, faults, 1);
+}
+
+static void add_faults(struct report *report, const struct vcpu *vcpu)
+{
+	uint64_t faults;
+
+	if (!read_faults(vcpu, &faults))
 		return;
 	report->has_faults = true;
-	report->faults += value;
+	report->faults += faults;
+}
+
+void report_closing(struct vcpu *vcpu)
+{
+	uint64_t faults;
+
+	if (!read_faults(vcpu, &faults))
+		return;
+	vcpu->vm->has_faults = true;
+	vcpu->vm->faults += faults;
 }
 
 void report_fill(struct report *report, const struct vm *vm)
@@ -35,9 +52,11 @@ void report_fill(struct report *report, const struct vm *vm)
 		.changes = vm->changes,
 		.ns = vm->ended_at - vm->started_at,
 		.again = vm->state == STATE_SETTLING,
+		.has_faults = vm->has_faults,
+		.faults = vm->faults,
 	};
 	for (vcpu = vm->vcpus; vcpu; vcpu = vcpu->next)
-		add_faults(report, vcpu->stats_fd);
+		add_faults(report, vcpu);
 }
 
 static void tell_left_out(const struct account *account)

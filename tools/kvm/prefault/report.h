@@ -18,10 +18,13 @@ struct report {
 	uint64_t ns;
 	bool again;		/* there will be another one */
 	bool has_faults;
-	uint64_t faults;	/* of the guest: vCPUs whose statistics are open */
+	uint64_t faults;	/* that the guest has taken */
 };
 
-/* With the lock held. */
+/* A vCPU is about to be closed: its part of the report at exit. */
+void report_closing(struct vcpu *vcpu);
+
+/* With the lock held, both. */
 void report_fill(struct report *report, const struct vm *vm);
 
 /* Without it. */

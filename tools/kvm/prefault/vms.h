@@ -88,6 +88,8 @@ struct vm {
 	uint64_t changed_at;	/* ns */
 	uint64_t started_at;
 	uint64_t ended_at;
+	uint64_t faults;	/* of vCPUs that have been closed */
+	bool has_faults;
 	struct vm *next;
 };
 

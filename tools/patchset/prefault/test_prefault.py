@@ -147,6 +147,12 @@ class MemoryTest(Case):
             self.assertEqual(self.run_vmm(*actions, options=[option]).merged,
                              [(0, 2 * MIB), (16 * MIB, 20 * MIB)])
 
+    def test_zero_page(self):
+        result = self.run_vmm("vm", "slot=0,0,4,zero", "slot=1,0x1000000,4,shared",
+                              "slot=2,0x2000000,8,huge-zero", "vcpu", "run=0")
+        self.assertEqual(result.merged, [(16 * MIB, 20 * MIB)])
+        self.assertIn("left out: 12 MiB", result.err)
+
     def test_ranges_and_slots(self):
         actions = ("vm", "slot=0,0,8", "slot=1,0x1000000,32", "vcpu", "run=0")
         for option, expected in ((["--range=1M-0x200000", "--range", "20M+4k"],
@@ -303,6 +309,10 @@ class ProcessTest(Case):
         self.assertEqual(self.run_vmm("fork=go", *self.ACTIONS).merged, self.ALL)
         # After that, the VM is the parent's.
         self.assertEqual(self.run_vmm(*self.ACTIONS[:-1], "fork=go", "run=0").merged, [])
+
+    def test_report_of_a_vm_that_has_gone(self):
+        result = self.run_vmm(*self.ACTIONS, "close=0", "closevm", "fork=exit", options=["--report"])
+        self.assertEqual(result.err.count("at exit: 1 pass, 4 MiB pre-faulted in the last one"), 1)
 
     def test_descriptors(self):
         self.assertEqual(self.run_vmm(*self.ACTIONS[:-1], "dup=0", "run=0").merged, self.ALL)

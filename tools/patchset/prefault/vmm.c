@@ -5,7 +5,9 @@
  *
  *	vm			a VM
  *	slot=N,GPA,MIB,HOST	a memslot; HOST: full, none or half (every second
- *				page, from the first) of it is in host memory
+ *				page, from the first) of it is in host memory, or
+ *				zero: has been read, and has the zero page, or
+ *				huge-zero: a huge one; or shared: a file's
  *	delete=N		that slot
  *	vcpu			one more, with the next index
  *	run=INDEX		KVM_RUN
@@ -70,14 +72,20 @@ static void check(bool good, const char *what)
 
 static char *host_memory(size_t size, const char *how)
 {
+	int flags = strcmp(how, "shared") ? MAP_PRIVATE : MAP_SHARED;
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			    flags | MAP_ANONYMOUS, -1, 0);
+	static volatile char sum;
 	size_t offset, stride = !strcmp(how, "half") ? 2 * PAGE : PAGE;
 
 	check(memory != MAP_FAILED, "mmap");
-	madvise(memory, size, MADV_NOHUGEPAGE);
+	madvise(memory, size, strcmp(how, "huge-zero") ? MADV_NOHUGEPAGE :
+						      MADV_HUGEPAGE);
 	for (offset = 0; strcmp(how, "none") && offset < size; offset += stride)
-		memory[offset] = 1;
+		if (!strstr(how, "zero"))
+			memory[offset] = 1;
+		else
+			sum += memory[offset];
 	return memory;
 }
 
