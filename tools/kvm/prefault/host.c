@@ -9,9 +9,9 @@
 #include "own.h"
 
 /* Entries of pagemap, see Documentation/admin-guide/mm/pagemap.rst. */
-#define ENTRY_EXCLUSIVE		(1ULL << 56)	/* mapped just once */
-#define ENTRY_FILE		(1ULL << 61)	/* of a file, or shared memory */
-#define ENTRY_PRESENT		(1ULL << 63)
+#define ENTRY_EXCLUSIVE		(UINT64_C(1) << 56)	/* mapped just once */
+#define ENTRY_FILE		(UINT64_C(1) << 61)	/* of a file, or shared memory */
+#define ENTRY_PRESENT		(UINT64_C(1) << 63)
 #define ENTRIES			512
 
 #ifndef MADV_POPULATE_READ
