@@ -61,9 +61,6 @@ class Result:
     def number(self, what):
         return sum(call.what == what for call in self.calls)
 
-    def kick_us(self):
-        return int(re.search(r"kick (\d+) us", self.err).group(1))
-
 
 def setUpModule():
     kept = tempfile.TemporaryDirectory()
@@ -123,7 +120,7 @@ class MemoryTest(Case):
 
     def test_each_thread_on_its_own_vcpu(self):
         result = self.run_vmm("vm", "slot=0,0,128", "vcpu", "vcpu", "vcpu", "threads", same=False,
-                              NS_PER_PAGE=1000)
+                              NS_PER_PAGE=5000)
         self.assertEqual(result.merged, [(0, 128 * MIB)])
         pairs = {(call.thread, call.fd) for call in result.calls}
         self.assertEqual(len(pairs), 3)
@@ -209,16 +206,24 @@ class ErrorTest(Case):
 
 
 class KickTest(Case):
-    # 16 MiB take 160 ms.
+    # 1 MiB takes 10 ms, and the kick comes after 100.
     SLOW = {"NS_PER_PAGE": 40000}
-    SOON_US = 60000
-    START = ("vm", "slot=0,0,16", "vcpu")
+    START = ("vm", "slot=0,0,32", "vcpu")
 
     def kick(self, how, expected):
         result = self.run_vmm(*self.START, f"kick=0,{how}", "run=0", same=False, **self.SLOW)
         self.assertEqual(result.out.splitlines()[0], f"run 0: {expected}")
-        self.assertEqual(result.merged, [(0, 16 * MIB)])
+        self.assertEqual(result.merged, [(0, 32 * MIB)])
         return result
+
+    def assert_soon(self, result):
+        """Not by time, since this machine may be busy."""
+        names = [call.what for call in result.calls]
+        kicked, ran = names.index("kick"), names.index("run")
+        # One may just have been about to start.
+        self.assertLessEqual(ran - kicked - 1, 1)
+        last = [call for call in result.calls[:ran] if call.what == "pre-fault"][-1]
+        self.assertLess(int(last.rest[1], 16), MIB)
 
     def test_a_kick_comes_through(self):
         for how, expected in (("exit", "-1 EINTR, immediate_exit 1"),
@@ -227,9 +232,7 @@ class KickTest(Case):
                               ("plain", "-1 EINTR, immediate_exit 0")):
             with self.subTest(how):
                 result = self.kick(how, expected)
-                self.assertLess(result.kick_us(), self.SOON_US)
-                first = [call.what for call in result.calls].index("run")
-                self.assertGreater(len(result.calls), first + 2)
+                self.assert_soon(result)
                 self.assertIn("kicks 1", result.err)
 
     def test_an_ignored_signal_is_no_kick(self):
@@ -238,9 +241,9 @@ class KickTest(Case):
         self.assertEqual([call.what for call in result.calls][-2:], ["run", "run"])
 
     def test_another_vcpu_goes_on(self):
-        result = self.run_vmm("vm", "slot=0,0,16", "vcpu", "vcpu", "kick=0,exit", "run=1", same=False,
+        result = self.run_vmm("vm", "slot=0,0,32", "vcpu", "vcpu", "kick=0,exit", "run=1", same=False,
                               **self.SLOW)
-        self.assertEqual(result.merged, [(0, 16 * MIB)])
+        self.assertEqual(result.merged, [(0, 32 * MIB)])
         self.assertEqual(result.calls[-1].what, "run")
         self.assertIn("vCPUs 1, kicks 1", result.err)
 
@@ -382,9 +385,9 @@ class WhenTest(Case):
         self.assertEqual(self.qemu(options=["--when=start"]).merged, self.ALL)
 
     def test_settled(self):
-        actions = (*self.ACTIONS, "run=0", *self.CHANGE, "run=0", "sleep=250", "run=0", "run=0")
+        actions = (*self.ACTIONS, "run=0", *self.CHANGE, "run=0", "sleep=600", "run=0", "run=0")
         for option in ("--again", "--when=settled"):
-            result = self.qemu(actions=actions, options=[option, "--settle=200"])
+            result = self.qemu(actions=actions, options=[option, "--settle=500"])
             self.assertEqual(result.merged, [(0, 4 * MIB), (32 * MIB, 33 * MIB)])
             names = [call.what for call in result.calls]
             self.assertEqual(names[:4], ["run", "run", "run", "pre-fault"])
