@@ -133,8 +133,10 @@ static int run_vcpu(int fd)
 
 	note("run %d%s", fd, exits ? " EINTR" : "");
 	munmap(run, PAGE);
+	if (!exits)
+		return 0;
 	errno = EINTR;
-	return exits ? -1 : 0;
+	return -1;
 }
 
 int ioctl(int fd, unsigned long request, ...)

@@ -113,7 +113,7 @@ static void run_vcpu(int index)
 	errno = ENOTUNIQ;	/* must be as it was if nothing is wrong */
 	r = ioctl(vcpu_fds[index], KVM_RUN, 0);
 	printf("run %d: %d %s, immediate_exit %d\n", index, r,
-	       r ? strerrorname_np(errno) : "", runs[index]->immediate_exit);
+	       strerrorname_np(errno), runs[index]->immediate_exit);
 	fflush(stdout);
 }
 
