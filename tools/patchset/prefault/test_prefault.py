@@ -387,9 +387,10 @@ class WhenTest(Case):
         self.assertEqual(self.qemu(options=["--when=start"]).merged, self.ALL)
 
     def test_settled(self):
-        actions = (*self.ACTIONS, "run=0", *self.CHANGE, "run=0", "sleep=600", "run=0", "run=0")
+        # Counted from the first run, the third one is late enough.
+        actions = (*self.ACTIONS, "sleep=500", *self.CHANGE, "run=0", "sleep=500", "run=0", "sleep=500", "run=0")
         for option in ("--again", "--when=settled"):
-            result = self.qemu(actions=actions, options=[option, "--settle=500"])
+            result = self.qemu(actions=actions, options=[option, "--settle=800"])
             self.assertEqual(result.merged, [(0, 4 * MIB), (32 * MIB, 33 * MIB)])
             names = [call.what for call in result.calls]
             self.assertEqual(names[:4], ["run", "run", "run", "pre-fault"])
