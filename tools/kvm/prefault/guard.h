@@ -4,6 +4,7 @@
 #define GUARD_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 struct guard {
 	sigset_t mask;		/* the thread's, as the VMM has set it */
@@ -18,5 +19,19 @@ struct guard {
  */
 void guard_enter(struct guard *guard);
 void guard_leave(const struct guard *guard);
+
+/*
+ * Inside: leaves but for signals, before KVM_RUN with the mask @run_mask.  What
+ * that lets through stays held back, so that KVM_RUN sees it, however late it
+ * comes; all others are let through now, and those that the VMM ignores, which
+ * KVM_RUN would return for.
+ */
+void guard_leave_to_run(const struct guard *guard, const sigset_t *run_mask);
+
+/* After it: lets the rest through.  Keeps errno. */
+void guard_leave_after_run(const struct guard *guard);
+
+/* Whether the VMM's thread has @signal dropped, when it does not block it. */
+bool guard_is_ignored(int signal);
 
 #endif /* GUARD_H */

@@ -19,6 +19,7 @@
 
 #include "environment.h"
 #include "message.h"
+#include "own.h"
 #include "pass.h"
 
 #define EXPORT	__attribute__((visibility("default")))
@@ -58,6 +59,11 @@ static void find_real(void)
 	real_ioctl = dlsym(RTLD_NEXT, "ioctl");
 	real_close = dlsym(RTLD_NEXT, "close");
 	real_prctl = dlsym(RTLD_NEXT, "prctl");
+}
+
+int ioctl_own(int fd, unsigned long request, void *argument)
+{
+	return real_ioctl(fd, request, argument);
 }
 
 static int run_vcpu(int fd, unsigned long request, void *argument)
@@ -105,16 +111,15 @@ static void set_slot(int vm_fd, const void *argument)
 static void set_signal_mask(int vcpu_fd, const struct kvm_signal_mask *mask)
 {
 	struct vcpu *vcpu;
-	int signal;
 
 	vms_lock();
 	vcpu = (struct vcpu *)vms_find(vcpu_fd, KIND_VCPU);
 	if (vcpu) {
 		vcpu->has_mask = mask;
 		sigemptyset(&vcpu->mask);
-		for (signal = 1; mask && signal <= (int)mask->len * 8; signal++)
-			if (mask->sigset[(signal - 1) / 8] >> (signal - 1) % 8 & 1)
-				sigaddset(&vcpu->mask, signal);
+		/* The kernel has taken it, so this is the size of its type. */
+		if (mask)
+			memcpy(&vcpu->mask, mask->sigset, mask->len);
 	}
 	vms_unlock();
 }

@@ -2,59 +2,63 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "clock.h"
 #include "host.h"
 #include "kick.h"
+#include "own.h"
 
 #define LOOK_INTERVAL_NS	(NS_PER_MS / 2)
 
-bool kick_start(struct kick *kick, int vcpu_fd, const sigset_t *run_mask,
-		const sigset_t *thread_mask)
-{
-	/* The structure starts with what is needed of it. */
-	void *run = mmap(NULL, host_page_size(), PROT_READ | PROT_WRITE,
-			 MAP_SHARED, vcpu_fd, 0);
+/* In bytes.  The C library's type is larger. */
+#define KERNEL_SIGSET		((NSIG - 1) / 8)
 
-	*kick = (struct kick){
-		.run = run,
-		.run_mask = run_mask,
-		.thread_mask = thread_mask,
-	};
-	return run != MAP_FAILED;
+union signal_mask {
+	struct kvm_signal_mask mask;
+	char room[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET];
+};
+
+/* @set: NULL for none, KVM_RUN then uses the thread's. */
+static bool set_run_mask(int vcpu_fd, const sigset_t *set)
+{
+	union signal_mask given = { .mask.len = KERNEL_SIGSET };
+
+	if (set)
+		memcpy(given.mask.sigset, set, KERNEL_SIGSET);
+	return !ioctl_own(vcpu_fd, KVM_SET_SIGNAL_MASK, set ? &given : NULL);
 }
 
-/* Whether a signal does nothing when it is let through; *@handled: it runs one. */
-static bool is_ignored(int signal, bool *handled)
+bool kick_start(struct kick *kick, int vcpu_fd, const sigset_t *mask)
 {
-	struct sigaction action;
+	kick->vcpu_fd = vcpu_fd;
+	kick->looked_at = 0;
+	kick->has_mask = mask;
+	kick->run_mask = mask ? *mask : kick->guard.mask;
 
-	*handled = false;
-	if (sigaction(signal, NULL, &action) || action.sa_handler == SIG_IGN)
+	/* The structure starts with what is needed of it. */
+	kick->run = mmap(NULL, host_page_size(), PROT_READ, MAP_SHARED, vcpu_fd,
+			 0);
+	if (kick->run == MAP_FAILED)
+		return false;
+	if (mask || set_run_mask(vcpu_fd, &kick->run_mask))
 		return true;
 
-	*handled = action.sa_handler != SIG_DFL;
-	return !*handled && (signal == SIGCHLD || signal == SIGCONT ||
-			     signal == SIGURG || signal == SIGWINCH);
+	munmap(kick->run, host_page_size());
+	return false;
 }
 
-static bool is_kick(struct kick *kick, int signal)
+static bool is_kick(const struct kick *kick, int signal)
 {
-	bool handled;
-
-	if (sigismember(kick->thread_mask, signal) == 1)
-		return !sigismember(kick->run_mask, signal);
-
-	if (is_ignored(signal, &handled))
-		return false;
-	kick->handled |= handled && !sigismember(kick->run_mask, signal);
-	return true;
+	if (sigismember(&kick->guard.mask, signal) == 1)
+		return !sigismember(&kick->run_mask, signal);
+	/* Held back by KVM_RUN or not, its handler runs before that. */
+	return !guard_is_ignored(signal);
 }
 
-static bool signal_pending(struct kick *kick)
+static bool signal_pending(const struct kick *kick)
 {
-	bool found = false;
 	sigset_t pending;
 	int signal;
 
@@ -62,10 +66,10 @@ static bool signal_pending(struct kick *kick)
 		return false;
 
 	for (signal = 1; signal < NSIG; signal++) {
-		if (sigismember(&pending, signal) == 1)
-			found |= is_kick(kick, signal);
+		if (sigismember(&pending, signal) == 1 && is_kick(kick, signal))
+			return true;
 	}
-	return found;
+	return false;
 }
 
 bool kick_pending(struct kick *kick)
@@ -83,30 +87,22 @@ bool kick_pending_now_and_then(void *data)
 	       kick_pending(kick);
 }
 
-void kick_force(struct kick *kick)
+void kick_leave_to_run(struct kick *kick)
 {
-	__u8 none = 0;
-
-	/* A handler that has set it by itself, the VMM will unset it. */
-	kick->forced = kick->handled &&
-		       __atomic_compare_exchange_n(&kick->run->immediate_exit,
-						   &none, 1, false,
-						   __ATOMIC_SEQ_CST,
-						   __ATOMIC_SEQ_CST);
+	munmap(kick->run, host_page_size());
+	guard_leave_to_run(&kick->guard, &kick->run_mask);
 }
 
 /*
- * A thread that sets immediate_exit while it is forced is not let down by its
- * being unset here: it has stored its reason before, and this thread looks at
- * that after EINTR.
+ * The guard comes last: a handler may never return.  A mask that another thread
+ * sets just now is lost; KVM has it only between two calls of KVM_RUN.
  */
 void kick_end(struct kick *kick)
 {
 	int error = errno;
 
-	if (kick->forced)
-		__atomic_store_n(&kick->run->immediate_exit, 0,
-				 __ATOMIC_SEQ_CST);
-	munmap(kick->run, host_page_size());
+	if (!kick->has_mask)
+		set_run_mask(kick->vcpu_fd, NULL);
 	errno = error;
+	guard_leave_after_run(&kick->guard);
 }

@@ -7,6 +7,11 @@
  * (KVM_SET_SIGNAL_MASK), or by one with a handler, if it can live with the race.
  * All of them have to work while the thread pre-faults, with all signals held
  * back by struct guard.
+ *
+ * Signals therefore stay held back until KVM_RUN, which gets the VMM's mask by
+ * KVM_SET_SIGNAL_MASK: it returns EINTR for whatever is pending, sets exit_reason
+ * as the VMM knows it, and the handlers run after it.  None is lost, and none is
+ * made up for a signal that another thread has taken.
  */
 #ifndef KICK_H
 #define KICK_H
@@ -19,20 +24,20 @@
 #include "guard.h"
 
 struct kick {
+	struct guard guard;
+	int vcpu_fd;
 	struct kvm_run *run;
-	const sigset_t *run_mask;	/* signals that KVM_RUN holds back */
-	const sigset_t *thread_mask;	/* that the thread holds back elsewhere */
-	bool handled;			/* a handler is going to run */
-	bool forced;
+	sigset_t run_mask;		/* signals that KVM_RUN holds back */
+	bool has_mask;			/* that is the VMM's own */
 	uint64_t looked_at;		/* ns */
 };
 
 /*
- * Maps the vCPU's kvm_run, for no longer than needed: the mapping keeps the VM
- * alive.  Both masks are kept by reference.  Returns false if it cannot.
+ * Inside of @kick->guard; @mask: of the VMM's KVM_SET_SIGNAL_MASK, or NULL.  Maps
+ * the vCPU's kvm_run, which keeps the VM alive until kick_leave_to_run().
+ * Returns false if kicks would be missed.
  */
-bool kick_start(struct kick *kick, int vcpu_fd, const sigset_t *run_mask,
-		const sigset_t *thread_mask);
+bool kick_start(struct kick *kick, int vcpu_fd, const sigset_t *mask);
 
 /* Whether KVM_RUN would return at once.  To be called inside the guard. */
 bool kick_pending(struct kick *kick);
@@ -40,11 +45,8 @@ bool kick_pending(struct kick *kick);
 /* The same for a loop, looks every now and then.  @data: a struct kick. */
 bool kick_pending_now_and_then(void *data);
 
-/*
- * Outside of the guard, before KVM_RUN: where a handler has run meanwhile that
- * would have run in KVM_RUN, makes that return EINTR as it would have done.
- */
-void kick_force(struct kick *kick);
+/* Before KVM_RUN, and leaves the guard but for signals. */
+void kick_leave_to_run(struct kick *kick);
 
 /* After KVM_RUN.  Keeps errno. */
 void kick_end(struct kick *kick);

@@ -19,8 +19,8 @@ static struct report last;
 struct turn {
 	struct vm *vm;
 	struct vcpu *vcpu;
-	struct guard guard;
-	sigset_t run_mask;
+	sigset_t mask;		/* as in the vCPU */
+	bool has_mask;
 	struct fill fill;
 	int error;
 };
@@ -132,7 +132,8 @@ static void join(struct turn *turn)
 	if (vm->workers > vm->most_workers)
 		vm->most_workers = vm->workers;
 
-	turn->run_mask = vcpu->has_mask ? vcpu->mask : turn->guard.mask;
+	turn->has_mask = vcpu->has_mask;
+	turn->mask = vcpu->mask;
 	turn->fill = (struct fill){
 		.pace = vcpu->pace,
 		.absent = options->absent,
@@ -272,32 +273,32 @@ static void leave(struct turn *turn)
 		report_pass(&report);
 }
 
-static void do_turn(struct turn *turn, int vcpu_fd, struct kick *kick,
-		    bool *started)
+/* Returns whether KVM_RUN is to see the signals. */
+static bool do_turn(struct turn *turn, int vcpu_fd, struct kick *kick)
 {
-	*started = kick_start(kick, vcpu_fd, &turn->run_mask,
-			      &turn->guard.mask);
+	bool started = kick_start(kick, vcpu_fd,
+				  turn->has_mask ? &turn->mask : NULL);
+
 	turn->fill.kick = kick;
-	if (*started)
+	if (started)
 		work_and_count(turn, vcpu_fd);
 	else
 		turn->error = -ENOMEM;	/* kicks would be missed */
 	leave(turn);
+	return started;
 }
 
 bool pass_turn(int vcpu_fd, struct kick *kick)
 {
 	struct turn turn = { };
-	bool started = false;
 
-	guard_enter(&turn.guard);
-	if (begin(&turn, vcpu_fd))
-		do_turn(&turn, vcpu_fd, kick, &started);
-	guard_leave(&turn.guard);
-
-	if (started)
-		kick_force(kick);
-	return started;
+	guard_enter(&kick->guard);
+	if (begin(&turn, vcpu_fd) && do_turn(&turn, vcpu_fd, kick)) {
+		kick_leave_to_run(kick);
+		return true;
+	}
+	guard_leave(&kick->guard);
+	return false;
 }
 
 void pass_forget_all(void)

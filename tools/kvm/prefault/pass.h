@@ -17,8 +17,8 @@ void pass_init(const struct options *options, const struct policy *policy);
 
 /*
  * This thread's turn, before KVM_RUN on @vcpu_fd: ends when there is nothing
- * more to take, or with a kick.  Returns whether @kick is in use, which is then
- * to be followed by KVM_RUN and kick_end().
+ * more to take, or with a kick.  Returns whether @kick is in use, with signals
+ * held back, which is then to be followed by KVM_RUN and kick_end().
  */
 bool pass_turn(int vcpu_fd, struct kick *kick);
 
