@@ -8,6 +8,15 @@
  * FAKE_ERROR_AT=GPA	only at this address
  * FAKE_ERROR_COUNT=N	so many times only
  * FAKE_NS_PER_PAGE=N	how long KVM_PRE_FAULT_MEMORY takes
+ * FAKE_STATS=N		KVM_GET_STATS_FD works so many times; a vCPU has taken 7
+ *			faults, and has made an entry for each page
+ * FAKE_STATS_MS=N	how long it takes
+ * FAKE_KICK_STATS=N	in its Nth call, SIGUSR1 for this thread
+ * FAKE_KICK_PROCESS=N	in the Nth KVM_PRE_FAULT_MEMORY, one for the process
+ * FAKE_NO_POPULATE=N	no MADV_POPULATE_* in slot N
+ *
+ * MADV_POPULATE_* is written, too: "populate SLOT GPA SIZE", or "stray" if it is
+ * not in a slot.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,12 +38,30 @@
 #include "pre-fault.h"
 
 #define PAGE	4096
+#define SLOTS	16
+#define FAULTS	7
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#define MADV_POPULATE_WRITE	23
+#endif
 
 #define LIKE_PRINTF(what, a, b)	__attribute__((what(printf, a, b)))
 
 static int (*real_ioctl)(int fd, unsigned long request, ...);
 static int log_fd = -1;
 static int errors_left;
+static struct kvm_userspace_memory_region slots[SLOTS];
+static unsigned int stats_opened, pre_faulted;
+static unsigned long long entries;
+
+/* What a descriptor of a vCPU holds. */
+struct vcpu {
+	struct kvm_run run;
+	char room[PAGE - sizeof(struct kvm_run) % PAGE];
+	sigset_t mask;
+	bool has_mask;
+};
 
 LIKE_PRINTF(format, 1, 2)
 static void note(const char *format, ...)
@@ -68,6 +95,51 @@ static int descriptor(void)
 	if (fd < 0 || ftruncate(fd, 3 * PAGE))
 		abort();
 	return fd;
+}
+
+static struct vcpu *map_vcpu(int fd)
+{
+	struct vcpu *vcpu = mmap(NULL, sizeof(*vcpu), PROT_READ | PROT_WRITE,
+				 MAP_SHARED, fd, 0);
+
+	if (vcpu == MAP_FAILED)
+		abort();
+	return vcpu;
+}
+
+static void set_slot(const struct kvm_userspace_memory_region *region)
+{
+	if (region->slot < SLOTS)
+		slots[region->slot] = *region;
+}
+
+static const struct kvm_userspace_memory_region *slot_of(unsigned long long hva)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLOTS; i++) {
+		if (hva - slots[i].userspace_addr < slots[i].memory_size)
+			return &slots[i];
+	}
+	return NULL;
+}
+
+int madvise(void *address, size_t size, int advice)
+{
+	unsigned long long hva = (unsigned long)address;
+	const struct kvm_userspace_memory_region *slot = slot_of(hva);
+
+	if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE) {
+		note("%s %d 0x%llx 0x%zx", slot ? "populate" : "stray",
+		     slot ? (int)slot->slot : -1,
+		     slot ? slot->guest_phys_addr + hva - slot->userspace_addr : 0,
+		     size);
+		if (slot && slot->slot == number("FAKE_NO_POPULATE", SLOTS)) {
+			errno = EINVAL;
+			return -1;
+		}
+	}
+	return syscall(SYS_madvise, address, size, advice);
 }
 
 static bool fails(const struct kvm_pre_fault_memory *range)
@@ -110,33 +182,115 @@ static int pre_fault(int fd, struct kvm_pre_fault_memory *range)
 	}
 	note("pre-fault %d 0x%llx 0x%llx", fd, (unsigned long long)range->gpa,
 	     (unsigned long long)range->size);
+	if (__atomic_add_fetch(&pre_faulted, 1, __ATOMIC_RELAXED) ==
+	    number("FAKE_KICK_PROCESS", 0))
+		kill(getpid(), SIGUSR1);
+	__atomic_add_fetch(&entries, range->size / PAGE, __ATOMIC_RELAXED);
 	take_time(range->size / PAGE);
 	range->gpa += range->size;
 	range->size = 0;
 	return 0;
 }
 
-/* Whether a signal is pending that KVM_RUN would let through. */
-static bool kicked(const struct kvm_run *run)
+static void set_mask(int fd, const struct kvm_signal_mask *mask)
 {
-	sigset_t pending;
+	struct vcpu *vcpu = map_vcpu(fd);
+
+	vcpu->has_mask = mask;
+	sigemptyset(&vcpu->mask);
+	if (mask)
+		memcpy(&vcpu->mask, mask->sigset, mask->len);
+	note("mask %d %s", fd, mask ? "set" : "none");
+	munmap(vcpu, sizeof(*vcpu));
+}
+
+/* Whether a signal is pending that KVM_RUN lets through, ignored or not. */
+static bool signal_pending(const struct vcpu *vcpu)
+{
+	sigset_t pending, mask = vcpu->mask;
+	int signal;
 
 	sigpending(&pending);
-	return run->immediate_exit || sigismember(&pending, SIGUSR2) == 1;
+	if (!vcpu->has_mask)
+		pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	for (signal = 1; signal < NSIG; signal++) {
+		if (sigismember(&pending, signal) == 1 &&
+		    !sigismember(&mask, signal))
+			return true;
+	}
+	return false;
+}
+
+/* As the kernel's, immediate_exit leaves exit_reason as it is. */
+static bool kicked(struct vcpu *vcpu)
+{
+	if (vcpu->run.immediate_exit)
+		return true;
+	if (!signal_pending(vcpu))
+		return false;
+	vcpu->run.exit_reason = KVM_EXIT_INTR;
+	return true;
 }
 
 static int run_vcpu(int fd)
 {
-	struct kvm_run *run = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-				   MAP_SHARED, fd, 0);
-	bool exits = kicked(run);
+	struct vcpu *vcpu = map_vcpu(fd);
+	bool exits = kicked(vcpu);
 
 	note("run %d%s", fd, exits ? " EINTR" : "");
-	munmap(run, PAGE);
+	munmap(vcpu, sizeof(*vcpu));
 	if (!exits)
 		return 0;
 	errno = EINTR;
 	return -1;
+}
+
+static void put(int fd, const void *data, size_t size, off_t offset)
+{
+	if (pwrite(fd, data, size, offset) != (ssize_t)size)
+		abort();
+}
+
+/* Two statistics, the names of which take 16 bytes. */
+static void put_stats(int fd)
+{
+	static const char * const names[] = { "pf_taken", "pf_fixed" };
+	const struct kvm_stats_header header = {
+		.name_size = 16, .num_desc = 2, .desc_offset = 64,
+		.data_offset = 512,
+	};
+	struct kvm_stats_desc desc = { .size = 1 };
+	__u64 values[] = { FAULTS, entries };
+	char name[16];
+	int i;
+
+	put(fd, &header, sizeof(header), 0);
+	for (i = 0; i < 2; i++) {
+		off_t offset = 64 + i * (sizeof(desc) + sizeof(name));
+
+		desc.offset = 8 * i;
+		put(fd, &desc, sizeof(desc), offset);
+		snprintf(name, sizeof(name), "%s", names[i]);
+		put(fd, name, sizeof(name), offset + sizeof(desc));
+	}
+	put(fd, values, sizeof(values), 512);
+}
+
+static int stats(void)
+{
+	unsigned int nr = __atomic_add_fetch(&stats_opened, 1, __ATOMIC_RELAXED);
+	int fd;
+
+	if (nr == number("FAKE_KICK_STATS", 0))
+		raise(SIGUSR1);
+	usleep(1000 * number("FAKE_STATS_MS", 0));
+	if (nr > number("FAKE_STATS", 0)) {
+		errno = ENOTTY;
+		return -1;
+	}
+	fd = descriptor();
+	put_stats(fd);
+	return fd;
 }
 
 int ioctl(int fd, unsigned long request, ...)
@@ -156,15 +310,17 @@ int ioctl(int fd, unsigned long request, ...)
 		return (long)argument == KVM_CAP_PRE_FAULT_MEMORY &&
 		       number("FAKE_CAP", 1);
 	case KVM_SET_USER_MEMORY_REGION:
+		set_slot(argument);
+		return 0;
 	case KVM_SET_SIGNAL_MASK:
+		set_mask(fd, argument);
 		return 0;
 	case KVM_PRE_FAULT_MEMORY:
 		return pre_fault(fd, argument);
 	case KVM_RUN:
 		return run_vcpu(fd);
 	case KVM_GET_STATS_FD:
-		errno = ENOTTY;
-		return -1;
+		return stats();
 	}
 	return real_ioctl(fd, request, argument);
 }

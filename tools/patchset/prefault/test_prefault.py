@@ -34,10 +34,13 @@ class Result:
 
     def __init__(self, done, log):
         self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
-        self.calls = []
+        self.calls, self.masks = [], []
         for line in log.read_text().splitlines() if log.exists() else []:
             thread, what, fd, *rest = line.split()
-            self.calls.append(Call(thread, what, fd, rest))
+            if what == "mask":
+                self.masks.append(rest[0])
+            else:
+                self.calls.append(Call(thread, what, fd, rest))
 
     @property
     def faulted(self):
@@ -226,19 +229,40 @@ class KickTest(Case):
         self.assertLess(int(last.rest[1], 16), MIB)
 
     def test_a_kick_comes_through(self):
-        for how, expected in (("exit", "-1 EINTR, immediate_exit 1"),
-                              ("mask", "-1 EINTR, immediate_exit 0"),
+        # The VMM looks at exit_reason, and a stale one would be emulated twice.
+        for how, expected in (("exit", "-1 EINTR, immediate_exit 1, exit intr"),
+                              ("mask", "-1 EINTR, immediate_exit 0, exit intr"),
                               # Its handler alone has to end KVM_RUN.
-                              ("plain", "-1 EINTR, immediate_exit 0")):
+                              ("plain", "-1 EINTR, immediate_exit 0, exit intr")):
             with self.subTest(how):
                 result = self.kick(how, expected)
                 self.assert_soon(result)
                 self.assertIn("kicks 1", result.err)
 
     def test_an_ignored_signal_is_no_kick(self):
-        result = self.kick("ignored", "0 ENOTUNIQ, immediate_exit 0")
+        result = self.kick("ignored", "0 ENOTUNIQ, immediate_exit 0, exit io")
         self.assertIn("kicks 0", result.err)
         self.assertEqual([call.what for call in result.calls][-2:], ["run", "run"])
+
+    def test_a_kick_when_the_work_is_done(self):
+        for how, given in (("plain", 0), ("exit", 1)):
+            result = self.run_vmm(*self.START, f"handle={how}", "run=0", "run=0", KICK_STATS=2, same=False)
+            lines = result.out.splitlines()
+            self.assertEqual(lines[0], f"run 0: -1 EINTR, immediate_exit {given}, exit intr")
+            self.assertIn("kicks 0", result.err)
+
+    def test_no_eintr_for_what_another_thread_takes(self):
+        # The turn ends for it, and that takes longer than for the other thread to take it.
+        result = self.run_vmm(*self.START, "spare", "run=0", "run=0", same=False, KICK_PROCESS=20, STATS_MS=200,
+                              **self.SLOW)
+        self.assertEqual(result.out, 2 * "run 0: 0 ENOTUNIQ, immediate_exit 0, exit io\n")
+        self.assertIn("kicks 1", result.err)
+
+    def test_the_mask_is_the_vmms_again(self):
+        result = self.kick("plain", "-1 EINTR, immediate_exit 0, exit intr")
+        self.assertEqual(result.masks, 2 * ["set", "none"])
+        result = self.kick("mask", "-1 EINTR, immediate_exit 0, exit intr")
+        self.assertEqual(result.masks, ["set"])
 
     def test_another_vcpu_goes_on(self):
         result = self.run_vmm("vm", "slot=0,0,32", "vcpu", "vcpu", "kick=0,exit", "run=1", same=False,

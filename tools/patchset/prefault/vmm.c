@@ -17,6 +17,11 @@
  *				immediate_exit; mask, the thread blocks it and
  *				KVM_SET_SIGNAL_MASK does not; plain, the handler
  *				does nothing; ignored
+ *	handle=HOW		what kick= would do with SIGUSR1, for FAKE_KICK_STATS
+ *	spare			a thread that takes a SIGUSR1 for the process 30 ms
+ *				later than it could
+ *	kick-all		as kick=INDEX,plain of all vCPUs at a time
+ *	delete-under=INDEX,N	KVM_RUN, and after 100 ms deletes slot N
  *	close=INDEX dup=INDEX	a vCPU's descriptor; run= is of the duplicate
  *	closevm
  *	confine			prctl(PR_SET_NO_NEW_PRIVS)
@@ -103,6 +108,7 @@ static void create_vcpu(void)
 	runs[vcpus] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 			   0);
 	check(runs[vcpus] != MAP_FAILED, "kvm_run");
+	runs[vcpus]->exit_reason = KVM_EXIT_IO;
 	vcpu_fds[vcpus++] = fd;
 }
 
@@ -112,8 +118,9 @@ static void run_vcpu(int index)
 
 	errno = ENOTUNIQ;	/* must be as it was if nothing is wrong */
 	r = ioctl(vcpu_fds[index], KVM_RUN, 0);
-	printf("run %d: %d %s, immediate_exit %d\n", index, r,
-	       strerrorname_np(errno), runs[index]->immediate_exit);
+	printf("run %d: %d %s, immediate_exit %d, exit %s\n", index, r,
+	       strerrorname_np(errno), runs[index]->immediate_exit,
+	       runs[index]->exit_reason == KVM_EXIT_INTR ? "intr" : "io");
 	fflush(stdout);
 }
 
@@ -214,6 +221,72 @@ static void run_and_kick(const char *text)
 	kicked_run->immediate_exit = 0;
 }
 
+static void run_and_kick_all(void)
+{
+	struct kicked kicked[VCPUS_MAX];
+	pthread_t threads[VCPUS_MAX];
+	int i;
+
+	set_handler("plain", SIGUSR1);
+	for (i = 0; i < vcpus; i++) {
+		kicked[i] = (struct kicked){ .index = i, .how = "plain" };
+		check(!pthread_create(&threads[i], NULL, run_kicked, &kicked[i]),
+		      "thread");
+	}
+	usleep(100000);
+	for (i = 0; i < vcpus; i++)
+		pthread_kill(threads[i], SIGUSR1);
+	for (i = 0; i < vcpus; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void run_and_delete(const char *text)
+{
+	struct kicked run = { .index = atoi(text), .how = "" };
+	pthread_t thread;
+
+	check(!pthread_create(&thread, NULL, run_kicked, &run), "thread");
+	usleep(100000);
+	set_slot(strchr(text, ',') + 1);
+	pthread_join(thread, NULL);
+}
+
+static void *take_signals(void *data)
+{
+	sigset_t set;
+	int signal;
+
+	(void)data;
+	sigemptyset(&set);
+	while (true) {
+		usleep(1000);
+		sigpending(&set);
+		if (sigismember(&set, SIGUSR1) != 1)
+			continue;
+		usleep(30000);
+		sigwait(&set, &signal);
+	}
+	return NULL;
+}
+
+static void start_spare(void)
+{
+	sigset_t set, old;
+	pthread_t thread;
+
+	set_handler("plain", SIGUSR1);
+	sigfillset(&set);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	check(!pthread_create(&thread, NULL, take_signals, NULL), "thread");
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void set_own_handler(const char *how)
+{
+	kicked_run = runs[0];
+	set_handler(how, SIGUSR1);
+}
+
 static void run_child(const char *what)
 {
 	bool child_ends = !strcmp(what, "exit");
@@ -242,6 +315,14 @@ static void act(const char *verb, const char *value)
 		run_threads();
 	else if (!strcmp(verb, "kick"))
 		run_and_kick(value);
+	else if (!strcmp(verb, "handle"))
+		set_own_handler(value);
+	else if (!strcmp(verb, "spare"))
+		start_spare();
+	else if (!strcmp(verb, "kick-all"))
+		run_and_kick_all();
+	else if (!strcmp(verb, "delete-under"))
+		run_and_delete(value);
 	else if (!strcmp(verb, "close"))
 		close(vcpu_fds[atoi(value)]);
 	else if (!strcmp(verb, "dup"))
