@@ -10,6 +10,11 @@
 #define STEP_SLOW_NS		(2 * NS_PER_MS)
 #define PACE_MIN		(64ULL << 10)
 #define PACE_MAX		HOST_LOOK_MAX
+/*
+ * What the host has is soon gone over, so that the pace says nothing about what
+ * it does not have.  madvise() does not look for signals.
+ */
+#define POPULATE_MAX		(1024ULL << 10)
 
 #ifndef KVM_MEM_GUEST_MEMFD
 #define KVM_MEM_GUEST_MEMFD	4
@@ -96,22 +101,17 @@ static int pre_fault_present(struct fill *fill, struct piece *piece,
 /* Memory that stays private to the guest would be there twice. */
 static bool may_populate(const struct fill *fill, const struct piece *piece)
 {
-	return fill->absent == ABSENT_POPULATE && !fill->cannot_populate &&
+	return fill->absent == ABSENT_POPULATE &&
 	       !(piece->flags & KVM_MEM_GUEST_MEMFD);
 }
 
-static bool populate(struct fill *fill, const struct piece *piece,
+/* What cannot be, as a device's memory, says nothing about the next step. */
+static bool populate(const struct fill *fill, const struct piece *piece,
 		     uint64_t size)
 {
-	int r;
-
-	if (!may_populate(fill, piece))
-		return false;
-
-	r = host_populate(piece->hva, size, piece->flags & KVM_MEM_READONLY);
-	if (r == -EINVAL)
-		fill->cannot_populate = true;
-	return !r;
+	return may_populate(fill, piece) &&
+	       !host_populate(piece->hva, size,
+			      piece->flags & KVM_MEM_READONLY);
 }
 
 static int step(struct fill *fill, struct piece *piece, uint64_t size)
@@ -119,6 +119,15 @@ static int step(struct fill *fill, struct piece *piece, uint64_t size)
 	if (fill->absent == ABSENT_READ || populate(fill, piece, size))
 		return pre_fault_run(fill, piece, size);
 	return pre_fault_present(fill, piece, size);
+}
+
+static uint64_t step_size(const struct fill *fill, const struct piece *piece)
+{
+	uint64_t size = fill->pace;
+
+	if (may_populate(fill, piece) && size > POPULATE_MAX)
+		size = POPULATE_MAX;
+	return size < piece->size ? size : piece->size;
 }
 
 /* By how long @size bytes have taken. */
@@ -140,7 +149,7 @@ int fill_piece(struct fill *fill, struct piece *piece)
 		if (kick_pending(fill->kick))
 			return -EINTR;
 
-		size = piece->size < fill->pace ? piece->size : fill->pace;
+		size = step_size(fill, piece);
 		start = now_ns();
 		r = step(fill, piece, size);
 		if (r)

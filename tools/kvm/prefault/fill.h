@@ -13,7 +13,6 @@ struct fill {
 	int vcpu_fd;
 	uint64_t pace;		/* bytes in one go */
 	enum absent absent;
-	bool cannot_populate;	/* set if the kernel is too old for it */
 	struct host host;
 	struct kick *kick;
 	struct account account;	/* what was done and left out */
