@@ -102,7 +102,7 @@ static int pre_fault_present(struct fill *fill, struct piece *piece,
 static bool may_populate(const struct fill *fill, const struct piece *piece)
 {
 	return fill->absent == ABSENT_POPULATE &&
-	       !(piece->flags & KVM_MEM_GUEST_MEMFD);
+	       !(piece->slot.flags & KVM_MEM_GUEST_MEMFD);
 }
 
 /* What cannot be, as a device's memory, says nothing about the next step. */
@@ -111,7 +111,7 @@ static bool populate(const struct fill *fill, const struct piece *piece,
 {
 	return may_populate(fill, piece) &&
 	       !host_populate(piece->hva, size,
-			      piece->flags & KVM_MEM_READONLY);
+			      piece->slot.flags & KVM_MEM_READONLY);
 }
 
 static int step(struct fill *fill, struct piece *piece, uint64_t size)
@@ -130,6 +130,21 @@ static uint64_t step_size(const struct fill *fill, const struct piece *piece)
 	return size < piece->size ? size : piece->size;
 }
 
+/*
+ * Without its slot, other things may be at the address.  The VMM still has to
+ * return from the ioctl that deletes it to unmap its memory: only a step that
+ * starts before that can meet them.
+ */
+static bool has_slot(const struct fill *fill, const struct piece *piece)
+{
+	bool found;
+
+	vms_lock();
+	found = vms_has_slot(fill->vm, &piece->slot);
+	vms_unlock();
+	return found;
+}
+
 /* By how long @size bytes have taken. */
 static void adapt_pace(struct fill *fill, uint64_t size, uint64_t ns)
 {
@@ -145,7 +160,7 @@ int fill_piece(struct fill *fill, struct piece *piece)
 	uint64_t size, start;
 	int r;
 
-	while (piece->size) {
+	while (piece->size && has_slot(fill, piece)) {
 		if (kick_pending(fill->kick))
 			return -EINTR;
 

@@ -11,6 +11,7 @@
 /* What a thread needs for it; nothing here is shared. */
 struct fill {
 	int vcpu_fd;
+	const struct vm *vm;
 	uint64_t pace;		/* bytes in one go */
 	enum absent absent;
 	struct host host;
@@ -19,8 +20,9 @@ struct fill {
 };
 
 /*
- * Goes over @piece, which becomes what has not been gone over.  Returns 0,
- * -EINTR after a kick, or what says that it cannot be done at all.
+ * Goes over @piece, which becomes what has not been gone over; leaves it at that
+ * when its slot has gone.  Without the lock.  Returns 0, -EINTR after a kick,
+ * or what says that it cannot be done at all.
  */
 int fill_piece(struct fill *fill, struct piece *piece);
 

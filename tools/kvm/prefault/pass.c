@@ -135,6 +135,7 @@ static void join(struct turn *turn)
 	turn->has_mask = vcpu->has_mask;
 	turn->mask = vcpu->mask;
 	turn->fill = (struct fill){
+		.vm = vm,
 		.pace = vcpu->pace,
 		.absent = options->absent,
 	};
@@ -206,7 +207,8 @@ static bool take(struct turn *turn, struct piece *piece)
 static void give_back(struct turn *turn, const struct piece *piece)
 {
 	vms_lock();
-	turn->vcpu->rest = *piece;
+	if (!select_give_back(turn->vm, piece))
+		turn->fill.account.failed += piece->size;
 	vms_unlock();
 }
 

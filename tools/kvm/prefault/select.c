@@ -57,6 +57,7 @@ uint64_t select_parts(struct vm *vm, const struct options *options)
 			   sizeof(*vm->parts));
 	vm->nr_parts = 0;
 	vm->next_part = 0;
+	vm->nr_rests = 0;
 	if (!vm->parts)
 		return 0;
 
@@ -69,30 +70,33 @@ uint64_t select_parts(struct vm *vm, const struct options *options)
 
 bool select_any(const struct vm *vm)
 {
-	const struct vcpu *vcpu;
 	unsigned int i;
 
 	for (i = vm->next_part; i < vm->nr_parts; i++) {
 		if (vm->parts[i].work.next < vm->parts[i].work.end)
 			return true;
 	}
-	for (vcpu = vm->vcpus; vcpu; vcpu = vcpu->next) {
-		if (vcpu->rest.size)
-			return true;
-	}
-	return false;
+	return vm->nr_rests;
+}
+
+bool select_give_back(struct vm *vm, const struct piece *piece)
+{
+	struct piece *rests = realloc(vm->rests,
+				      (vm->nr_rests + 1) * sizeof(*rests));
+
+	if (!rests)
+		return false;
+	vm->rests = rests;
+	rests[vm->nr_rests++] = *piece;
+	return true;
 }
 
 static bool take_rest(struct vm *vm, struct piece *piece)
 {
-	struct vcpu *vcpu;
-
-	for (vcpu = vm->vcpus; vcpu; vcpu = vcpu->next) {
-		if (vcpu->rest.size) {
-			*piece = vcpu->rest;
-			vcpu->rest.size = 0;
+	while (vm->nr_rests) {
+		*piece = vm->rests[--vm->nr_rests];
+		if (vms_has_slot(vm, &piece->slot))
 			return true;
-		}
 	}
 	return false;
 }
@@ -116,7 +120,7 @@ bool select_take(struct vm *vm, struct piece *piece)
 				.size = range.size,
 				.hva = part->slot.hva +
 				       (range.gpa - part->slot.gpa),
-				.flags = part->slot.flags,
+				.slot = part->slot,
 			};
 			return true;
 		}

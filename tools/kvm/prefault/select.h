@@ -17,4 +17,7 @@ bool select_any(const struct vm *vm);
 /* Takes a piece that nobody else has.  Returns false if there is none. */
 bool select_take(struct vm *vm, struct piece *piece);
 
+/* What is left of a piece is to be taken again.  Returns false without memory. */
+bool select_give_back(struct vm *vm, const struct piece *piece);
+
 #endif /* SELECT_H */

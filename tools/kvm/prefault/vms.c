@@ -67,6 +67,7 @@ static void free_vm(struct vm *vm)
 	vms_arm(vm, false);
 	free(vm->slots);
 	free(vm->parts);
+	free(vm->rests);
 	free(vm);
 }
 

@@ -47,7 +47,7 @@ struct piece {
 	uint64_t gpa;
 	uint64_t size;
 	uint64_t hva;
-	uint32_t flags;		/* of its slot */
+	struct slot slot;	/* that it is in */
 };
 
 enum state {
@@ -77,6 +77,8 @@ struct vm {
 	struct part *parts;
 	unsigned int nr_parts;
 	unsigned int next_part;
+	struct piece *rests;	/* of pieces that were given back */
+	unsigned int nr_rests;
 	struct vcpu *vcpus;
 	unsigned int workers;	/* threads that are at it */
 	unsigned int most_workers;
@@ -99,7 +101,6 @@ struct vcpu {
 	struct vcpu *next;
 	bool has_mask;
 	sigset_t mask;		/* of KVM_SET_SIGNAL_MASK */
-	struct piece rest;	/* of a piece that a kick has interrupted */
 	uint64_t pace;		/* bytes that take about a millisecond */
 	int stats_fd;		/* -1: none */
 };
