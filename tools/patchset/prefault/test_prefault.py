@@ -147,6 +147,28 @@ class MemoryTest(Case):
             self.assertEqual(self.run_vmm(*actions, options=[option]).merged,
                              [(0, 2 * MIB), (16 * MIB, 20 * MIB)])
 
+    def test_populated_where_it_is_absent_only(self):
+        actions = ("vm", "slot=0,0,40,none", "vcpu", "run=0")
+        self.assertEqual(self.run_vmm(*actions, options=["--absent=read"]).number("populate"), 0)
+        result = self.run_vmm(*actions, options=["--populate"])
+        self.assertEqual(result.merged, [(0, 40 * MIB)])
+        populated = [call for call in result.calls if call.what == "populate"]
+        self.assertEqual(sum(int(call.rest[1], 16) for call in populated), 40 * MIB)
+
+    def test_a_kick_waits_for_a_mebibyte_at_most(self):
+        # What is there takes no time at all, whatever the pace has become by then.
+        result = self.run_vmm("vm", "slot=0,0,64", "slot=1,0x4000000,32,none", "vcpu", "run=0",
+                              options=["--populate"])
+        sizes = [int(call.rest[1], 16) for call in result.calls if call.what == "populate"]
+        self.assertLessEqual(max(sizes), MIB)
+
+    def test_what_cannot_be_populated(self):
+        """A BAR is not the last slot that can be."""
+        result = self.run_vmm("vm", "slot=0,0,1,half", "slot=1,0x1000000,8,none", "vcpu", "run=0",
+                              options=["--populate"], NO_POPULATE=0)
+        self.assertEqual(result.merged, [(page, page + PAGE) for page in range(0, MIB, 2 * PAGE)] +
+                         [(16 * MIB, 24 * MIB)])
+
     def test_zero_page(self):
         result = self.run_vmm("vm", "slot=0,0,4,zero", "slot=1,0x1000000,4,shared",
                               "slot=2,0x2000000,8,huge-zero", "vcpu", "run=0")
@@ -169,6 +191,19 @@ class MemoryTest(Case):
     def test_slots_gone_before(self):
         result = self.run_vmm("vm", "slot=0,0,8", "slot=1,0x1000000,8", "delete=0", "vcpu", "run=0")
         self.assertEqual(result.merged, [(16 * MIB, 24 * MIB)])
+
+    def test_slots_gone_meanwhile(self):
+        """What may be at their address belongs to somebody else."""
+        actions = ("vm", "slot=0,0,16,none", "slot=1,0x1000000,1", "vcpu")
+        for name, more in (("in a piece", ("delete-under=0,0",)),
+                           ("between turns", ("kick=0,plain", "delete=0", "run=0"))):
+            with self.subTest(name):
+                # 16 MiB take 160 ms, and it goes after 100.
+                result = self.run_vmm(*actions, *more, options=["--populate"], NS_PER_PAGE=40000, same=False)
+                # One step may just have been about to start.
+                self.assertLessEqual(result.number("stray"), 1)
+                self.assertLess(sum(size for gpa, size in result.faulted if gpa < 16 * MIB), 16 * MIB)
+                self.assertEqual(result.merged[-1], (16 * MIB, 17 * MIB))
 
 
 class ErrorTest(Case):
@@ -243,6 +278,12 @@ class KickTest(Case):
         result = self.kick("ignored", "0 ENOTUNIQ, immediate_exit 0, exit io")
         self.assertIn("kicks 0", result.err)
         self.assertEqual([call.what for call in result.calls][-2:], ["run", "run"])
+
+    def test_nothing_is_lost_when_two_are_kicked(self):
+        result = self.run_vmm("vm", "slot=0,0,48", "vcpu", "vcpu", "kick-all", "kick=0,plain", "run=0", same=False,
+                              **self.SLOW)
+        self.assertEqual(result.merged, [(0, 48 * MIB)])
+        self.assertIn("kicks 3", result.err)
 
     def test_a_kick_when_the_work_is_done(self):
         for how, given in (("plain", 0), ("exit", 1)):
