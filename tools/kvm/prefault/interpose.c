@@ -85,18 +85,6 @@ static void created_vm(int fd)
 	pass_new_vm(fd);
 }
 
-static void created_vcpu(int vm_fd, int fd)
-{
-	struct vm *vm;
-
-	vms_lock();
-	vms_close(fd);		/* what had the number before */
-	vm = (struct vm *)vms_find(vm_fd, KIND_VM);
-	if (vm)
-		vms_add_vcpu(fd, vm);
-	vms_unlock();
-}
-
 static void set_slot(int vm_fd, const void *argument)
 {
 	struct vm *vm;
@@ -135,7 +123,7 @@ static void note(int fd, unsigned int request, void *argument, int result)
 		created_vm(result);
 		break;
 	case KVM_CREATE_VCPU:
-		created_vcpu(fd, result);
+		pass_new_vcpu(fd, result);
 		break;
 	case KVM_SET_USER_MEMORY_REGION:
 	case KVM_SET_USER_MEMORY_REGION2:

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <string.h>
+#include <fcntl.h>
 
 #include "clock.h"
 #include "fill.h"
 #include "host.h"
 #include "message.h"
+#include "own.h"
 #include "pass.h"
 #include "report.h"
 #include "select.h"
@@ -48,6 +49,35 @@ void pass_new_vm(int vm_fd)
 		tell("this KVM has no KVM_CAP_PRE_FAULT_MEMORY: the VMM runs as without");
 	else if (!vm)
 		tell("not pre-faulting: %s", policy->why);
+}
+
+/* Opened now, so that vCPUs without a turn count, too. */
+static int open_report(int vcpu_fd)
+{
+	return options->report ? stats_open(vcpu_fd) : -1;
+}
+
+static bool add_vcpu(int vm_fd, int vcpu_fd, int stats_fd)
+{
+	struct vm *vm = (struct vm *)vms_find(vm_fd, KIND_VM);
+	struct vcpu *vcpu = vm ? vms_add_vcpu(vcpu_fd, vm) : NULL;
+
+	if (vcpu)
+		vcpu->stats_fd = stats_fd;
+	return vcpu;
+}
+
+void pass_new_vcpu(int vm_fd, int vcpu_fd)
+{
+	int stats_fd = open_report(vcpu_fd);
+	bool added;
+
+	vms_lock();
+	vms_close(vcpu_fd);	/* what had the number before */
+	added = add_vcpu(vm_fd, vcpu_fd, stats_fd);
+	vms_unlock();
+	if (!added && stats_fd >= 0)
+		close_own(stats_fd);
 }
 
 void pass_slot_changed(struct vm *vm)
@@ -141,6 +171,23 @@ static void join(struct turn *turn)
 	};
 }
 
+/* The VMM may close its descriptor of the VM, and get another file by the number. */
+static void fill_report(struct report *report, const struct vm *vm)
+{
+	int fd = vm->object.fd;
+
+	report_fill(report, vm);
+	if (vms_known(fd) && vms_find(fd, KIND_VM) == &vm->object)
+		report->vm_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void tell_report(const struct report *report)
+{
+	report_pass(report);
+	if (report->vm_fd >= 0)
+		close_own(report->vm_fd);
+}
+
 /* Returns whether there is something to do for this thread. */
 static bool begin(struct turn *turn, int vcpu_fd)
 {
@@ -163,11 +210,11 @@ static bool begin(struct turn *turn, int vcpu_fd)
 	/* There may be no memory to select at all. */
 	ended = !joined && end_if_done(vcpu->vm);
 	if (ended)
-		report_fill(&report, vcpu->vm);
+		fill_report(&report, vcpu->vm);
 	vms_unlock();
 
 	if (ended)
-		report_pass(&report);
+		tell_report(&report);
 	return joined;
 }
 
@@ -227,26 +274,25 @@ static int work(struct turn *turn)
 	return r;
 }
 
-static uint64_t entries_made(int vcpu_fd)
+static bool entries_made(int vcpu_fd, uint64_t *entries)
 {
 	static const char * const name[] = { "pf_fixed" };
-	uint64_t value;
 
-	return stats_read(vcpu_fd, name, &value, 1) ? value : 0;
+	return stats_read(vcpu_fd, name, entries, 1);
 }
 
 static void work_and_count(struct turn *turn, int vcpu_fd)
 {
-	uint64_t before = entries_made(vcpu_fd);
+	uint64_t before, after;
+	bool counted = entries_made(vcpu_fd, &before);
 
 	turn->fill.vcpu_fd = vcpu_fd;
 	host_open(&turn->fill.host);
 	turn->error = work(turn);
 	host_close(&turn->fill.host);
-	turn->fill.account.entries = entries_made(vcpu_fd) - before;
+	if (counted && entries_made(vcpu_fd, &after))
+		turn->fill.account.entries = after - before;
 	turn->fill.account.kicks = turn->error == -EINTR;
-	if (options->report && turn->vcpu->stats_fd < 0)
-		turn->vcpu->stats_fd = stats_open(vcpu_fd);
 }
 
 static void leave(struct turn *turn)
@@ -267,12 +313,12 @@ static void leave(struct turn *turn)
 		ended = end_if_done(vm);
 	}
 	if (ended)
-		report_fill(&report, vm);
+		fill_report(&report, vm);
 	vms_put(&turn->vcpu->object);
 	vms_unlock();
 
 	if (ended)
-		report_pass(&report);
+		tell_report(&report);
 }
 
 /* Returns whether KVM_RUN is to see the signals. */

@@ -25,6 +25,9 @@ bool pass_turn(int vcpu_fd, struct kick *kick);
 /* A VM has been created.  Says why if nothing can be done for it. */
 void pass_new_vm(int vm_fd);
 
+/* A vCPU has been created.  @vm_fd: its VM, or something else. */
+void pass_new_vcpu(int vm_fd, int vcpu_fd);
+
 /* A slot has been deleted or moved.  With the lock held. */
 void pass_slot_changed(struct vm *vm);
 

@@ -45,7 +45,7 @@ void report_fill(struct report *report, const struct vm *vm)
 
 	*report = (struct report){
 		.account = vm->account,
-		.vm_fd = vm->object.fd,
+		.vm_fd = -1,
 		.error = vm->error,
 		.pass = vm->passes,
 		.workers = vm->most_workers,
@@ -79,7 +79,7 @@ static void tell_pages(const struct report *report)
 	if (report->account.entries)
 		tell("stage-2 entries made: %llu, each spares the guest a fault",
 		     (unsigned long long)report->account.entries);
-	if (stats_read(report->vm_fd, names, pages, 3))
+	if (report->vm_fd >= 0 && stats_read(report->vm_fd, names, pages, 3))
 		tell("pages mapped now: %llu of 4 KiB, %llu of 2 MiB, %llu of 1 GiB",
 		     (unsigned long long)pages[0],
 		     (unsigned long long)pages[1],

@@ -10,7 +10,7 @@
 /* What is told of a pass, copied so that it can be told without the lock. */
 struct report {
 	struct account account;
-	int vm_fd;
+	int vm_fd;		/* for who tells it; -1: none */
 	int error;
 	unsigned int pass;
 	unsigned int workers;

@@ -61,6 +61,7 @@ int stats_open(int kvm_fd)
 {
 	int fd = ioctl(kvm_fd, KVM_GET_STATS_FD, 0);
 
+	/* KVM cannot do it at once.  A child cannot use it, its memory is another. */
 	if (fd >= 0)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return fd;
