@@ -10,7 +10,7 @@
  * FAKE_NS_PER_PAGE=N	how long KVM_PRE_FAULT_MEMORY takes
  * FAKE_STATS=N		KVM_GET_STATS_FD works so many times; a vCPU has taken 7
  *			faults, and has made an entry for each page
- * FAKE_STATS_MS=N	how long it takes
+ * FAKE_STATS_WAIT=1	it takes until no SIGUSR1 is pending
  * FAKE_KICK_STATS=N	in its Nth call, SIGUSR1 for this thread
  * FAKE_KICK_PROCESS=N	in the Nth KVM_PRE_FAULT_MEMORY, one for the process
  * FAKE_NO_POPULATE=N	no MADV_POPULATE_* in slot N
@@ -276,14 +276,24 @@ static void put_stats(int fd)
 	put(fd, values, sizeof(values), 512);
 }
 
-static int stats(void)
+static bool is_pending(int signal)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return sigismember(&pending, signal) == 1;
+}
+
+static int get_stats(int of)
 {
 	unsigned int nr = __atomic_add_fetch(&stats_opened, 1, __ATOMIC_RELAXED);
 	int fd;
 
+	note("stats %d", of);
 	if (nr == number("FAKE_KICK_STATS", 0))
 		raise(SIGUSR1);
-	usleep(1000 * number("FAKE_STATS_MS", 0));
+	while (number("FAKE_STATS_WAIT", 0) && is_pending(SIGUSR1))
+		usleep(1000);
 	if (nr > number("FAKE_STATS", 0)) {
 		errno = ENOTTY;
 		return -1;
@@ -320,7 +330,7 @@ int ioctl(int fd, unsigned long request, ...)
 	case KVM_RUN:
 		return run_vcpu(fd);
 	case KVM_GET_STATS_FD:
-		return stats();
+		return get_stats(fd);
 	}
 	return real_ioctl(fd, request, argument);
 }

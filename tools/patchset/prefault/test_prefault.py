@@ -34,11 +34,13 @@ class Result:
 
     def __init__(self, done, log):
         self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
-        self.calls, self.masks = [], []
+        self.calls, self.masks, self.stats = [], [], []
         for line in log.read_text().splitlines() if log.exists() else []:
             thread, what, fd, *rest = line.split()
             if what == "mask":
                 self.masks.append(rest[0])
+            elif what == "stats":
+                self.stats.append(fd)
             else:
                 self.calls.append(Call(thread, what, fd, rest))
 
@@ -294,8 +296,8 @@ class KickTest(Case):
 
     def test_no_eintr_for_what_another_thread_takes(self):
         # The turn ends for it, and that takes longer than for the other thread to take it.
-        result = self.run_vmm(*self.START, "spare", "run=0", "run=0", same=False, KICK_PROCESS=20, STATS_MS=200,
-                              **self.SLOW)
+        result = self.run_vmm(*self.START, "spare", "run=0", "run=0", same=False, KICK_PROCESS=20,
+                              STATS=1000, STATS_WAIT=1, **self.SLOW)
         self.assertEqual(result.out, 2 * "run 0: 0 ENOTUNIQ, immediate_exit 0, exit io\n")
         self.assertIn("kicks 1", result.err)
 
@@ -422,6 +424,36 @@ class ProcessTest(Case):
                          r"^\nkvm-prefault: \[#{40}\] 4 of 4 MiB\n")
         lines = self.run_vmm("vm", "slot=0,0,64", "vcpu", "run=0", NS_PER_PAGE=90000, same=False).err
         self.assertRegex(lines, r"^kvm-prefault: \d+ of 64 MiB\n")
+
+
+class ReportTest(Case):
+    ACTIONS = ("vm", "slot=0,0,4", "vcpu", "vcpu", "run=0")
+
+    def test_numbers(self):
+        result = self.run_vmm(*self.ACTIONS, options=["--report"], STATS=1000)
+        self.assertIn("stage-2 entries made: 1024,", result.err)
+        # The vCPU that had nothing left to do has taken 7, too.
+        self.assertIn("at exit: stage-2 faults taken by the guest: 14", result.err)
+        result = self.run_vmm(*self.ACTIONS, "close=0", "close=1", "closevm", options=["--report"], STATS=1000)
+        self.assertIn("at exit: stage-2 faults taken by the guest: 14", result.err)
+
+    def test_no_number_is_better_than_a_wrong_one(self):
+        for count in (0, 1):
+            result = self.run_vmm("vm", "slot=0,0,4", "vcpu", "run=0", "run=0", "slot=1,0x1000000,4", STATS=count)
+            self.assert_lines(result, "pass 1: pre-faulted 4 of 4 MiB")
+
+    def test_entries_before_this_pass(self):
+        # One read works, the other one of the second pass does not.
+        result = self.run_vmm(*self.ACTIONS, "delete=0", "slot=0,0,4", "sleep=20", "run=0", STATS=4,
+                              options=["--again", "--settle=10"])
+        self.assertEqual(result.err.count("stage-2 entries made"), 1)
+        self.assertIn("pass 2", result.err)
+
+    def test_a_vm_that_is_closed_is_not_asked(self):
+        asked = self.run_vmm(*self.ACTIONS, STATS=1000).stats
+        self.assertEqual(len(asked), 3)
+        asked = self.run_vmm(*self.ACTIONS[:-1], "closevm", "run=0", STATS=1000).stats
+        self.assertEqual(len(asked), 2)
 
 
 class WhenTest(Case):

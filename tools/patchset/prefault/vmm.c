@@ -18,7 +18,7 @@
  *				KVM_SET_SIGNAL_MASK does not; plain, the handler
  *				does nothing; ignored
  *	handle=HOW		what kick= would do with SIGUSR1, for FAKE_KICK_STATS
- *	spare			a thread that takes a SIGUSR1 for the process 30 ms
+ *	spare			a thread that takes a SIGUSR1 for the process 300 ms
  *				later than it could
  *	kick-all		as kick=INDEX,plain of all vCPUs at a time
  *	delete-under=INDEX,N	KVM_RUN, and after 100 ms deletes slot N
@@ -263,7 +263,7 @@ static void *take_signals(void *data)
 		sigpending(&set);
 		if (sigismember(&set, SIGUSR1) != 1)
 			continue;
-		usleep(30000);
+		usleep(300000);
 		sigwait(&set, &signal);
 	}
 	return NULL;
