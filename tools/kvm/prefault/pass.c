@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
 #include <fcntl.h>
 
 #include "clock.h"
@@ -10,6 +11,13 @@
 #include "report.h"
 #include "select.h"
 #include "stats.h"
+
+/*
+ * In a nested guest or in SMM a vCPU cannot, but others can, and it can later.
+ * If none can for so many turns, it is the VM.
+ */
+#define UNABLE_NS	(100 * NS_PER_MS)
+#define UNABLE_MAX	10
 
 static const struct options *options;
 static const struct policy *policy;
@@ -123,9 +131,11 @@ static void update_state(struct vm *vm)
 		start_pass(vm);
 }
 
-static bool may_join(const struct vm *vm)
+static bool may_join(const struct vcpu *vcpu)
 {
-	return vm->state == STATE_ACTIVE &&
+	const struct vm *vm = vcpu->vm;
+
+	return vm->state == STATE_ACTIVE && now_ns() >= vcpu->unable_until &&
 	       (!options->threads || vm->workers < options->threads) &&
 	       select_any(vm);
 }
@@ -204,7 +214,7 @@ static bool begin(struct turn *turn, int vcpu_fd)
 	turn->vcpu = vcpu;
 	turn->vm = vcpu->vm;
 	update_state(vcpu->vm);
-	joined = may_join(vcpu->vm);
+	joined = may_join(vcpu);
 	if (joined)
 		join(turn);
 	/* There may be no memory to select at all. */
@@ -234,6 +244,8 @@ static void flush_account(struct turn *turn)
 
 	vms_lock();
 	add_account(&turn->vm->account, &turn->fill.account);
+	if (turn->fill.account.done)
+		turn->vm->unable = 0;
 	turn->fill.account = (struct account){ };
 	now = turn->vm->account;
 	vms_unlock();
@@ -267,7 +279,7 @@ static int work(struct turn *turn)
 
 	while (!r && take(turn, &piece)) {
 		r = fill_piece(&turn->fill, &piece);
-		if (r == -EINTR && piece.size)
+		if ((r == -EINTR || r == -EOPNOTSUPP) && piece.size)
 			give_back(turn, &piece);
 		flush_account(turn);
 	}
@@ -295,6 +307,18 @@ static void work_and_count(struct turn *turn, int vcpu_fd)
 	turn->fill.account.kicks = turn->error == -EINTR;
 }
 
+/* Whether what ended the turn is the end of it all.  With the lock held. */
+static bool is_final(struct turn *turn)
+{
+	if (!turn->error || turn->error == -EINTR)
+		return false;
+	if (turn->error != -EOPNOTSUPP)
+		return true;
+
+	turn->vcpu->unable_until = now_ns() + UNABLE_NS;
+	return ++turn->vm->unable >= UNABLE_MAX;
+}
+
 static void leave(struct turn *turn)
 {
 	struct vm *vm = turn->vm;
@@ -305,7 +329,7 @@ static void leave(struct turn *turn)
 	add_account(&vm->account, &turn->fill.account);
 	turn->vcpu->pace = turn->fill.pace;
 	vm->workers--;
-	if (turn->error && turn->error != -EINTR && vm->state == STATE_ACTIVE) {
+	if (is_final(turn) && vm->state == STATE_ACTIVE) {
 		vm->error = turn->error;
 		set_end(vm, STATE_OFF);
 		ended = true;

@@ -84,6 +84,7 @@ struct vm {
 	unsigned int most_workers;
 	struct account account;
 	int error;		/* that ended it, negative */
+	unsigned int unable;	/* turns since something could be done */
 	unsigned int passes;
 	unsigned int again;	/* passes that may still be made */
 	unsigned int changes;	/* slots deleted or moved since the last pass */
@@ -102,6 +103,7 @@ struct vcpu {
 	bool has_mask;
 	sigset_t mask;		/* of KVM_SET_SIGNAL_MASK */
 	uint64_t pace;		/* bytes that take about a millisecond */
+	uint64_t unable_until;	/* ns */
 	int stats_fd;		/* -1: none */
 };
 
