@@ -217,11 +217,24 @@ class ErrorTest(Case):
         self.assert_lines(result, "no KVM_CAP_PRE_FAULT_MEMORY")
 
     def test_not_possible(self):
-        for error, text in ((95, "not supported"), (22, "Invalid argument"), (25, "Inappropriate ioctl"),
+        for error, text in ((22, "Invalid argument"), (25, "Inappropriate ioctl"),
                             (5, "Input/output"), (12, "Cannot allocate")):
             result = self.run_vmm(*self.ACTIONS, ERROR=error)
             self.assertEqual((result.number("pre-fault-error"), result.number("pre-fault")), (1, 0))
             self.assert_lines(result, f"stopped after 0 of 32 MiB: .*{text}.*; the VMM runs as without")
+
+    def test_not_possible_now(self):
+        """Which is for a vCPU in a nested guest or in SMM."""
+        result = self.run_vmm("vm", "slot=0,0,32", "vcpu", "vcpu", "run=0", "run=0", "run=1", ERROR=95, ERROR_COUNT=1)
+        self.assertEqual(result.merged, [(0, 32 * MIB)])
+        self.assertEqual([call.what for call in result.calls][:3], ["pre-fault-error", "run", "run"])
+        self.assert_lines(result, "pass 1: pre-faulted 32 of 32 MiB")
+
+    def test_not_possible_with_this_vm(self):
+        result = self.run_vmm(*self.ACTIONS[:-1], *10 * ("sleep=110", "run=0"), ERROR=95,
+                              options=["--progress=none"])
+        self.assertEqual((result.number("pre-fault-error"), result.number("pre-fault")), (10, 0))
+        self.assert_lines(result, "stopped after 0 of 32 MiB: .*not supported.*; the VMM runs as without")
 
     def test_page_left_out(self):
         for error in (14, 133):
