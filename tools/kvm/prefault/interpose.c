@@ -5,7 +5,9 @@
  * ioctl() is all that is needed.  close() is there so that nothing is done to
  * memory that belonged to a VM that has gone, prctl() to see a VMM that is
  * about to confine itself by seccomp: its filter may kill it for an ioctl that
- * it does not know.
+ * it does not know.  Most VMMs do that by libseccomp, the system call of which
+ * is made by syscall() and cannot be seen: PR_SET_NO_NEW_PRIVS, which it sets
+ * right before, has to stand for it.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -39,6 +41,8 @@ static struct policy policy;
 /* The process that has initialized this; no child by vfork() is meant. */
 static pid_t owner;
 static bool on;
+/* It is off for seccomp, which has not been said yet. */
+static bool confined;
 
 static bool is_on(void)
 {
@@ -64,6 +68,11 @@ static void find_real(void)
 int ioctl_own(int fd, unsigned long request, void *argument)
 {
 	return real_ioctl(fd, request, argument);
+}
+
+static void tell_confined(void)
+{
+	tell("the VMM is about to use seccomp, or may be: not pre-faulting; see --confined");
 }
 
 static int run_vcpu(int fd, unsigned long request, void *argument)
@@ -144,6 +153,19 @@ static bool is_noted(unsigned int request)
 	       request == KVM_SET_SIGNAL_MASK;
 }
 
+/* A process without a VM, such as a helper that the VMM forks, says nothing. */
+static void explain(void)
+{
+	struct guard guard;
+
+	if (getpid() != owner ||
+	    !__atomic_exchange_n(&confined, false, __ATOMIC_RELAXED))
+		return;
+	guard_enter(&guard);
+	tell_confined();
+	guard_leave(&guard);
+}
+
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	void *argument;
@@ -162,6 +184,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	}
 
 	r = real_ioctl(fd, request, argument);
+	if (r >= 0 && (unsigned int)request == KVM_CREATE_VM)
+		explain();
 	if (r >= 0 && is_noted(request) && is_on())
 		note(fd, request, argument, r);
 	return r;
@@ -186,10 +210,16 @@ EXPORT int close(int fd)
 static void before_confined(void)
 {
 	struct guard guard;
+	bool has_vm;
 
 	guard_enter(&guard);
+	vms_lock();
+	has_vm = vms_first();
+	vms_unlock();
 	switch_off();
-	tell("the VMM is about to use seccomp: not pre-faulting; see --confined");
+	__atomic_store_n(&confined, !has_vm, __ATOMIC_RELAXED);
+	if (has_vm)
+		tell_confined();
 	guard_leave(&guard);
 }
 
