@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "host.h"
+#include "message.h"
 #include "own.h"
 
 /* Entries of pagemap, see Documentation/admin-guide/mm/pagemap.rst. */
@@ -39,9 +41,15 @@ int host_populate(uint64_t address, uint64_t size, bool readonly)
 
 void host_open(struct host *host)
 {
+	static bool told;
+
 	*host = (struct host){
 		.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
 	};
+	if (host->pagemap < 0 &&
+	    !__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+		tell("/proc/self/pagemap: %s; memory that has only been read counts as populated",
+		     strerror(errno));
 }
 
 void host_close(struct host *host)
