@@ -18,6 +18,8 @@ static struct object *objects[MAX_FDS];
 static struct object other = { .kind = KIND_OTHER, .refs = 1 };
 static struct vm *first_vm;
 static int highest_fd = -1;
+/* close() may be called in a signal handler, where free() may not be. */
+static struct object *gone;
 
 int vms_armed;
 
@@ -38,6 +40,7 @@ void vms_forget_all(void)
 	for (; highest_fd >= 0; highest_fd--)
 		objects[highest_fd] = NULL;
 	first_vm = NULL;
+	gone = NULL;
 	vms_armed = 0;
 }
 
@@ -55,7 +58,7 @@ bool vms_known(int fd)
 	       __atomic_load_n(&objects[fd], __ATOMIC_RELAXED);
 }
 
-static void free_vm(struct vm *vm)
+static void remove_vm(struct vm *vm)
 {
 	struct vm **link = &first_vm;
 
@@ -65,13 +68,9 @@ static void free_vm(struct vm *vm)
 		*link = vm->next;
 
 	vms_arm(vm, false);
-	free(vm->slots);
-	free(vm->parts);
-	free(vm->rests);
-	free(vm);
 }
 
-static void free_vcpu(struct vcpu *vcpu)
+static void remove_vcpu(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 	struct vcpu **link = &vm->vcpus;
@@ -81,7 +80,6 @@ static void free_vcpu(struct vcpu *vcpu)
 	if (*link)
 		*link = vcpu->next;
 
-	free(vcpu);
 	vms_put(&vm->object);
 }
 
@@ -95,9 +93,34 @@ void vms_put(struct object *object)
 	if (--object->refs)
 		return;
 	if (object->kind == KIND_VM)
-		free_vm((struct vm *)object);
+		remove_vm((struct vm *)object);
 	else if (object->kind == KIND_VCPU)
-		free_vcpu((struct vcpu *)object);
+		remove_vcpu((struct vcpu *)object);
+	object->gone = gone;
+	gone = object;
+}
+
+static void free_object(struct object *object)
+{
+	struct vm *vm = (struct vm *)object;
+
+	if (object->kind == KIND_VM) {
+		free(vm->slots);
+		free(vm->parts);
+		free(vm->rests);
+	}
+	free(object);
+}
+
+void vms_free_gone(void)
+{
+	struct object *object;
+
+	while (gone) {
+		object = gone;
+		gone = object->gone;
+		free_object(object);
+	}
 }
 
 static void close_stats(struct object *object)
@@ -171,6 +194,7 @@ struct vm *vms_add_vm(int fd)
 	if (fd < 0 || fd >= MAX_FDS)
 		return NULL;
 
+	vms_free_gone();
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		return NULL;
@@ -189,6 +213,7 @@ struct vcpu *vms_add_vcpu(int fd, struct vm *vm)
 	if (fd < 0 || fd >= MAX_FDS)
 		return NULL;
 
+	vms_free_gone();
 	vcpu = calloc(1, sizeof(*vcpu));
 	if (!vcpu)
 		return NULL;

@@ -27,6 +27,7 @@ struct object {
 	enum kind kind;
 	unsigned int refs;	/* descriptors, users, and vCPUs of a VM */
 	int fd;			/* the first one */
+	struct object *gone;	/* the next one that is to be freed */
 };
 
 struct slot {
@@ -128,6 +129,9 @@ struct object *vms_find(int fd, enum kind kind);
 /* The VMM has got a new descriptor.  They return NULL without memory. */
 struct vm *vms_add_vm(int fd);
 struct vcpu *vms_add_vcpu(int fd, struct vm *vm);
+
+/* Frees what has gone.  Not in a signal handler of the VMM's. */
+void vms_free_gone(void);
 
 /* The VMM has closed, or is about to close, a descriptor. */
 void vms_close(int fd);
