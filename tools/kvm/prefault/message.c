@@ -64,7 +64,8 @@ static void put(const char *text, size_t length)
 	if (poll(&out, 1, 0) == 1 && out.revents == POLLOUT &&
 	    write(out.fd, text, length) < 0)
 		has_user = has_user && *options->output;
-	if (out.fd != STDERR_FILENO)
+	/* FILE may have got the number, if the VMM has closed stderr. */
+	if (*options->output)
 		close_own(out.fd);
 }
 
