@@ -27,7 +27,8 @@
 static const char help[] =
 	"Usage: kvm-prefault [OPTION]... [--] VMM [ARGUMENT]...\n"
 	"Run a KVM virtual machine monitor, and pre-fault its guest's memory.\n\n"
-	"  -w, --when=auto|start|settled    when to do it; default: auto, if it pays\n"
+	"  -w, --when=auto|start|settled|never\n"
+	"                                   when to do it; default: auto, if it pays\n"
 	"  -a, --again[=N]                  once more (N times) after memslots changed\n"
 	"      --settle=MS                  they have not changed for so long; 1000\n"
 	"  -r, --range=FROM-TO|FROM+SIZE    only these guest physical addresses\n"
