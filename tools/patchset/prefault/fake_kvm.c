@@ -14,6 +14,9 @@
  * FAKE_KICK_STATS=N	in its Nth call, SIGUSR1 for this thread
  * FAKE_KICK_PROCESS=N	in the Nth KVM_PRE_FAULT_MEMORY, one for the process
  * FAKE_NO_POPULATE=N	no MADV_POPULATE_* in slot N
+ * FAKE_NO_PAGEMAP=1	/proc/self/pagemap cannot be opened
+ *
+ * KVM_S390_STORE_STATUS	any free() from now on is written
  *
  * MADV_POPULATE_* is written, too: "populate SLOT GPA SIZE", or "stray" if it is
  * not in a slot.
@@ -55,6 +58,9 @@ static struct kvm_userspace_memory_region slots[SLOTS];
 static unsigned int stats_opened, pre_faulted;
 static unsigned long long entries;
 
+static void (*real_free)(void *memory);
+static bool frees;
+
 /* What a descriptor of a vCPU holds. */
 struct vcpu {
 	struct kvm_run run;
@@ -95,6 +101,15 @@ static int descriptor(void)
 	if (fd < 0 || ftruncate(fd, 3 * PAGE))
 		abort();
 	return fd;
+}
+
+void free(void *memory)
+{
+	if (frees && memory)
+		note("freed 0");
+	/* Some constructor may be earlier than the one below. */
+	if (real_free)
+		real_free(memory);
 }
 
 static struct vcpu *map_vcpu(int fd)
@@ -245,6 +260,21 @@ static int run_vcpu(int fd)
 	return -1;
 }
 
+int open(const char *path, int flags, ...)
+{
+	va_list rest;
+	int mode;
+
+	va_start(rest, flags);
+	mode = va_arg(rest, int);
+	va_end(rest);
+	if (number("FAKE_NO_PAGEMAP", 0) && !strcmp(path, "/proc/self/pagemap")) {
+		errno = EACCES;
+		return -1;
+	}
+	return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
 static void put(int fd, const void *data, size_t size, off_t offset)
 {
 	if (pwrite(fd, data, size, offset) != (ssize_t)size)
@@ -329,6 +359,9 @@ int ioctl(int fd, unsigned long request, ...)
 		return pre_fault(fd, argument);
 	case KVM_RUN:
 		return run_vcpu(fd);
+	case KVM_S390_STORE_STATUS:
+		frees = true;
+		return 0;
 	case KVM_GET_STATS_FD:
 		return get_stats(fd);
 	}
@@ -341,6 +374,7 @@ static void init(void)
 	const char *path = getenv("FAKE_LOG");
 
 	real_ioctl = dlsym(RTLD_NEXT, "ioctl");
+	real_free = dlsym(RTLD_NEXT, "free");
 	errors_left = number("FAKE_ERROR_COUNT", 1000000);
 	if (path)
 		log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,

@@ -177,6 +177,11 @@ class MemoryTest(Case):
         self.assertEqual(result.merged, [(16 * MIB, 20 * MIB)])
         self.assertIn("left out: 12 MiB", result.err)
 
+    def test_no_pagemap(self):
+        result = self.run_vmm("vm", "slot=0,0,4,zero", "vcpu", "run=0", "vm", "slot=0,0,4", "vcpu", "run=1", NO_PAGEMAP=1)
+        self.assert_lines(result, "pagemap: Permission denied; memory that has only been read counts",
+                          "pass 1: pre-faulted 4 of 4", "pass 1: pre-faulted 4 of 4")
+
     def test_ranges_and_slots(self):
         actions = ("vm", "slot=0,0,8", "slot=1,0x1000000,32", "vcpu", "run=0")
         for option, expected in ((["--range=1M-0x200000", "--range", "20M+4k"],
@@ -296,7 +301,7 @@ class KickTest(Case):
 
     def test_nothing_is_lost_when_two_are_kicked(self):
         result = self.run_vmm("vm", "slot=0,0,48", "vcpu", "vcpu", "kick-all", "kick=0,plain", "run=0", same=False,
-                              **self.SLOW)
+                              NS_PER_PAGE=80000)
         self.assertEqual(result.merged, [(0, 48 * MIB)])
         self.assertIn("kicks 3", result.err)
 
@@ -354,15 +359,15 @@ class ProcessTest(Case):
         result = self.run_vmm("sleep=1", vmm="static")
         self.assert_lines(result, "static is statically linked: nothing can be preloaded, the VMM runs as without")
 
+    @unittest.skipUnless(os.getuid() == 0, "nobody but root can give a file away")
     def test_setuid(self):
         path = self.dir / "setuid"
         shutil.copy(self.dir / "vmm", path)
-        if os.getuid() == 0:    # nobody else can give a file away
-            os.chown(path, 12345, -1)
-            path.chmod(0o4755)
-            result = self.call([self.dir / "kvm-prefault", path])
-            self.assert_lines(result, "setuid is setuid or setgid")
-            self.assertEqual(result.status, 0)
+        os.chown(path, 12345, -1)
+        path.chmod(0o4755)
+        result = self.call([self.dir / "kvm-prefault", path])
+        self.assert_lines(result, "setuid is setuid or setgid")
+        self.assertEqual(result.status, 0)
 
     def test_not_this_architecture(self):
         path = self.dir / "foreign"
@@ -404,6 +409,10 @@ class ProcessTest(Case):
         result = self.run_vmm("vm", "slot=0,0,8", "vcpu", "close=0", "closevm", *self.ACTIONS[:-1], "run=1")
         self.assertEqual(result.merged, self.ALL)
 
+    def test_close_in_a_signal_handler(self):
+        # It may have interrupted malloc().
+        self.assertEqual(self.run_vmm(*self.ACTIONS, "close=0", "close-in-handler").number("freed"), 0)
+
     def test_many_vms(self):
         again = ("vm", "slot=0,0,1", "vcpu")
         actions = [word for i in range(20) for word in (*again, f"run={i}", f"close={i}", "closevm")]
@@ -417,12 +426,28 @@ class ProcessTest(Case):
         self.assert_lines(result, "about to use seccomp")
         self.assertEqual(self.run_vmm(*actions, options=["--confined"]).merged, self.ALL)
 
+    def test_confined_later(self):
+        result = self.run_vmm(*self.ACTIONS, "confine", "run=0")
+        self.assert_lines(result, "pass 1", "about to use seccomp")
+
+    def test_confined_helper(self):
+        result = self.run_vmm("fork=confine", *self.ACTIONS[:-1], "fork=confine", "run=0")
+        self.assertEqual(result.merged, self.ALL)
+        self.assert_lines(result, "pass 1")
+        result = self.run_vmm("confine", "sleep=1")
+        self.assert_lines(result)
+
     def test_stderr_is_not_the_users_any_more(self):
         disk = self.dir / "disk"
         result = self.run_vmm(f"stderr={disk}", *self.ACTIONS)
         self.assertEqual(result.merged, self.ALL)
         self.assertEqual(disk.read_text(), "")
         disk.unlink()
+
+    def test_no_stderr(self):
+        output = self.dir / "only"
+        self.run_vmm(*self.ACTIONS[:-1], "no-stderr", "run=0", "open=2", options=["-o", output])
+        self.assertIn("pass 1: pre-faulted 4 of 4 MiB", output.read_text())
 
     def test_output(self):
         output = self.dir / "output"
@@ -494,6 +519,9 @@ class WhenTest(Case):
                 self.assertEqual(result.merged, [])
                 self.assert_lines(result, "not pre-faulting: the firmware")
         self.assertEqual(self.qemu(options=["--when=start"]).merged, self.ALL)
+        result = self.run_vmm(*self.ACTIONS, options=["--when=never"])
+        self.assertEqual(result.merged, [])
+        self.assert_lines(result, "not pre-faulting: as told by --when")
 
     def test_settled(self):
         # Counted from the first run, the third one is late enough.

@@ -24,12 +24,16 @@
  *	delete-under=INDEX,N	KVM_RUN, and after 100 ms deletes slot N
  *	close=INDEX dup=INDEX	a vCPU's descriptor; run= is of the duplicate
  *	closevm
+ *	close-in-handler	the VM's descriptor, in a signal handler that ends this
  *	confine			prctl(PR_SET_NO_NEW_PRIVS)
  *	fork=exit		a child that exits; what follows is the parent's
+ *	fork=confine		a child that confines itself and exits
  *	fork=go			what follows is the child's, the parent waits
  *	exec			prints LD_PRELOAD as a child sees it
  *	sleep=MS
- *	stderr			closes stderr and opens a file in its place
+ *	stderr=FILE		closes stderr and opens a file in its place
+ *	no-stderr		closes stderr
+ *	open=FD			prints whether it is open
  *
  * It prints what each KVM_RUN gave.
  */
@@ -287,12 +291,28 @@ static void set_own_handler(const char *how)
 	set_handler(how, SIGUSR1);
 }
 
+static void handle_by_close(int signal)
+{
+	(void)signal;
+	ioctl(-1, KVM_S390_STORE_STATUS, 0);	/* no free() now */
+	close(vm_fd);
+	_exit(0);
+}
+
+static void close_in_handler(void)
+{
+	signal(SIGUSR1, handle_by_close);
+	raise(SIGUSR1);
+}
+
 static void run_child(const char *what)
 {
-	bool child_ends = !strcmp(what, "exit");
+	bool child_ends = strcmp(what, "go");
 	int status = 0;
 	pid_t pid = fork();
 
+	if (!pid && !strcmp(what, "confine"))
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (!pid && child_ends)
 		exit(0);
 	if (pid)
@@ -329,6 +349,8 @@ static void act(const char *verb, const char *value)
 		vcpu_fds[atoi(value)] = dup(vcpu_fds[atoi(value)]);
 	else if (!strcmp(verb, "closevm"))
 		close(vm_fd);
+	else if (!strcmp(verb, "close-in-handler"))
+		close_in_handler();
 	else if (!strcmp(verb, "confine"))
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	else if (!strcmp(verb, "fork"))
@@ -337,6 +359,10 @@ static void act(const char *verb, const char *value)
 		check(!system("echo preload=$LD_PRELOAD"), "exec");
 	else if (!strcmp(verb, "sleep"))
 		usleep(1000 * atoi(value));
+	else if (!strcmp(verb, "no-stderr"))
+		check(!close(2), "stderr");
+	else if (!strcmp(verb, "open"))
+		printf("open: %d\n", fcntl(atoi(value), F_GETFD) >= 0);
 	else if (!strcmp(verb, "stderr"))
 		check(!close(2) && open(value, O_WRONLY | O_CREAT, 0644) == 2,
 		      "stderr");
