@@ -51,5 +51,5 @@ matrix: ## apply and compile the series on every version of the base that apt of
 	@$(PATCHSET) matrix --base $(BASE)
 
 .PHONY: kernel
-kernel: ## a test-host kernel: ARCH=x86_64|powerpc [FLAVOUR=debug|4k|modules|stock|stock-debug]
+kernel: ## a test-host kernel: ARCH=x86_64|powerpc [FLAVOUR=debug|4k|modules|stock|stock-debug|guest]
 	@$(PATCHSET) kernel --base $(BASE) --arch "$(ARCH)" --flavour $(FLAVOUR)

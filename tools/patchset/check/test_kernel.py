@@ -77,6 +77,10 @@ class Flavours(fake.TestCase):
                                                      ["powerpc.config", "powerpc-debug.config"]))
         self.assertEqual((self.base.out / "powerpc-stock-debug").resolve(), self.base.out / "pristine/powerpc-debug")
 
+    def test_alone(self):
+        fake.write(self.base.configs / "powerpc-guest.config", "")
+        self.assertEqual(self.build("guest"), ("pristine/src", "pristine/powerpc-guest", ["powerpc-guest.config"]))
+
 
 class Build(fake.TestCase):
     def compile(self, makefile):

@@ -25,10 +25,12 @@ ARCHES = {"x86_64": Arch("bzImage", "x86", ""),
 
 @dataclass(frozen=True)
 class Flavour:
-    """Whether it is of the pristine tree, the fragment merged over the architecture's, what make is told."""
+    """Whether it is of the pristine tree, the fragment merged over the architecture's or used alone, what make
+    is told."""
 
     stock: bool = False
     fragment: str = ""
+    alone: bool = False
     words: tuple = ()
 
 
@@ -38,7 +40,8 @@ KCSAN = ("KCSAN_SANITIZE=n", "KCSAN_SANITIZE_change_map.o=y", "KCSAN_SANITIZE_ch
          "KCSAN_INSTRUMENT_BARRIERS_spinlock.o=y")
 FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavour(fragment="4k"),
             "modules": Flavour(fragment="modules"), "kcsan": Flavour(fragment="kcsan", words=KCSAN),
-            "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug")}
+            "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug"),
+            "guest": Flavour(stock=True, fragment="guest", alone=True)}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"error|\*\*\*|undefined reference", re.I)
 
@@ -84,7 +87,8 @@ def output_name(arch, flavour):
 
 
 def fragments(base, arch, flavour="normal"):
-    names = dict.fromkeys((arch, joined(arch, FLAVOURS[flavour].fragment)))
+    chosen = FLAVOURS[flavour]
+    names = dict.fromkeys((*([] if chosen.alone else [arch]), joined(arch, chosen.fragment)))
     paths = tuple(base.configs / f"{name}.config" for name in names)
     for path in paths:
         if not path.is_file():
