@@ -10,6 +10,8 @@ from hostlib import initramfs, project
 from lib import deps, kernel as kbuild, ui
 
 CC = "gcc"
+# The file by which a program of several goes; its directory is the program's.
+MAIN = "main.c"
 # dirty_log_test.c of Debian's 6.1 uses a macro that its library does not have.
 EXTRA_CFLAGS = "-DTEST_ASSERT_EQ=ASSERT_EQ"
 
@@ -116,7 +118,15 @@ def _is_own(program):
 
 
 def name(program):
+    """That of its directory, if the program has one."""
+    if os.path.basename(program) == MAIN:
+        program = os.path.dirname(program)
     return os.path.basename(program).removesuffix(".c")
+
+
+def _own_sources(program):
+    path = Path(project.HOST, program)
+    return sorted(path.parent.glob("*.c")) if path.name == MAIN else [path]
 
 
 def binary(arch, program):
@@ -141,7 +151,7 @@ def _own_program(arch, program):
     out = binary(arch, program)
     os.makedirs(os.path.dirname(out), exist_ok=True)
     _logged([_compiler(arch), "-static", "-s", "-O2", "-Wall", "-Wextra",
-             "-Werror", "-o", out, os.path.join(project.HOST, program)],
+             "-Werror", "-o", out, *_own_sources(program)],
             project.under("logs", "build-host-programs.log"), program)
 
 
