@@ -24,8 +24,10 @@
  * be attributed.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -46,6 +48,8 @@
 #else
 #define CHANNEL		"/dev/ttyS1"
 #endif
+#define DISK		"/dev/vda"
+#define DISK_DIR	"/disk"
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define KSFT_SKIP	4
 #define MAX_ARGS	32
@@ -106,6 +110,35 @@ static void mount_all(void)
 	mount_on("tmpfs", "/dev/shm");
 	mount_on("hugetlbfs", "/dev/hugepages");
 	mount_on("tmpfs", "/tmp");
+}
+
+/* What is on the disk is seen at its usual place, next to what is here. */
+static void link_from_disk(void)
+{
+	DIR *dir = opendir(DISK_DIR);
+	char from[PATH_MAX], to[PATH_MAX];
+	struct dirent *entry;
+
+	if (!dir)
+		die(DISK_DIR);
+	while ((entry = readdir(dir))) {
+		snprintf(from, sizeof(from), DISK_DIR "/%s", entry->d_name);
+		snprintf(to, sizeof(to), "/%s", entry->d_name);
+		if (symlink(from, to) && errno != EEXIST)
+			die(to);
+	}
+	closedir(dir);
+}
+
+/* Hosts whose tests need a distribution's programs have a disk with them. */
+static void mount_disk(void)
+{
+	if (access(DISK, F_OK))
+		return;
+	mkdir(DISK_DIR, 0755);
+	if (mount(DISK, DISK_DIR, "ext4", MS_RDONLY, NULL))
+		die(DISK);
+	link_from_disk();
 }
 
 static void set_raw(int tty)
@@ -450,6 +483,7 @@ int main(void)
 	const struct rlimit cores = { 0, 0 };
 
 	mount_all();
+	mount_disk();
 	open_channel();
 	setrlimit(RLIMIT_CORE, &cores);
 	chdir("/tmp");

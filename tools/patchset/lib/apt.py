@@ -33,6 +33,17 @@ def offered(package):
     return list(dict.fromkeys(row[1].strip() for row in rows if row[2].strip().endswith("Packages")))
 
 
+def mirror(release):
+    """Where apt gets a release of Debian from."""
+    shown = proc.run("apt-get", "indextargets", "--format", "$(ORIGIN) $(RELEASE) $(COMPONENT) $(REPO_URI)",
+                     "Created-By: Packages")
+    for line in shown.splitlines():
+        origin, name, component, uri = line.split(" ", 3)
+        if (origin, name, component) == ("Debian", release, "main"):
+            return uri
+    raise Failure(f"apt gets no {release} of Debian from anywhere")
+
+
 def record(package, version):
     """Fields that `apt-cache show` gives for one version; none if it is not offered."""
     shown = proc.attempt("apt-cache", "show", f"{package}={version}").stdout

@@ -18,6 +18,7 @@ flavour = normal
 cpu = max
 cpus = 1
 memory = 512
+disk =
 cmdline =
 boot = 60
 slow = 1
@@ -122,6 +123,15 @@ class HostTest(Tables):
     def test_bad_number(self):
         with self.assertRaisesRegex(stanza.TableError, "not a number"):
             self.hosts(HOSTS.replace("512", "much"))
+
+    def test_disk(self):
+        hosts = self.hosts(HOSTS + "disk = dash qemu-system-x86\n")
+        self.assertEqual([host.disk for host in hosts.values()],
+                         [(), ("dash", "qemu-system-x86")])
+
+    def test_another_disk_is_another_machine(self):
+        one = self.hosts(HOSTS.replace("disk =", "disk = dash"))["one"]
+        self.assertNotEqual(one.machine, self.hosts()["one"].machine)
 
     def test_the_real_table(self):
         stanza.load_hosts(stanza.HOSTS)

@@ -8,8 +8,8 @@ import os
 import secrets
 import time
 
-from hostlib import (bochs, build, initramfs, machine, powernv, project, qemu,
-                     report, stock, verdict)
+from hostlib import (bochs, build, disk, initramfs, machine, powernv, project,
+                     qemu, report, stock, verdict)
 
 EMULATORS = {"qemu": qemu, "bochs": bochs, "powernv": powernv}
 
@@ -21,6 +21,7 @@ class Images:
     kernel: str
     initramfs: str
     memory: int
+    disk: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,8 @@ def _make_images(host, entries, directory):
     archive = os.path.join(directory, "initramfs.cpio")
     initramfs.build(archive, files)
     return Images(directory, build.kernel_image(host.arch, host.flavour), archive,
-                  tests[0].memory or host.memory)
+                  tests[0].memory or host.memory,
+                  disk.image(host.arch, host.disk) if host.disk else None)
 
 
 def _limits(host, entries):

@@ -5,7 +5,14 @@ races of its own in the hash MMU.  The machine has one serial port, so the verdi
 channel is a virtio port.
 """
 
+from hostlib import qemu
+
 CMDLINE = "console=hvc0 panic=-1 loglevel=6"
+
+
+def _disk(images):
+    """Each bridge of the machine has room for one device."""
+    return qemu.disk(images, "bus=pcie.1")
 
 
 def prepare(host, images, cmdline, _accel):
@@ -19,5 +26,5 @@ def prepare(host, images, cmdline, _accel):
              "-serial", "file:console.log",
              "-chardev", "file,id=tap,path=tap.log",
              "-device", "virtio-serial-pci,bus=pcie.0",
-             "-device", "virtserialport,chardev=tap"],
+             "-device", "virtserialport,chardev=tap", *_disk(images)],
             {}, False)

@@ -18,6 +18,15 @@ def _accelerator(host, accel):
     return ["-accel", "tcg", "-cpu", host.cpu, *ICOUNT]
 
 
+def disk(images, *where):
+    """The disk of a host that has one; runs share it, so none may write."""
+    if not images.disk:
+        return []
+    return ["-drive", "if=none,id=disk,format=raw,readonly=on,"
+            f"file={images.disk}",
+            "-device", ",".join(["virtio-blk-pci", "drive=disk", *where])]
+
+
 def prepare(host, images, cmdline, accel):
     """Returns (command, environment, whether it wants a terminal)."""
     return (["qemu-system-x86_64", "-nodefaults", "-display", "none",
@@ -25,5 +34,6 @@ def prepare(host, images, cmdline, accel):
              "-smp", str(host.cpus), "-m", str(images.memory),
              "-kernel", images.kernel, "-initrd", images.initramfs,
              "-append", f"{CMDLINE} {cmdline}",
-             "-serial", "file:console.log", "-serial", "file:tap.log"],
+             "-serial", "file:console.log", "-serial", "file:tap.log",
+             *disk(images)],
             {}, False)

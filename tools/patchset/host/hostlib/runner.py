@@ -5,8 +5,8 @@ import os
 import threading
 import time
 
-from hostlib import (accel, boot, build, defects, local, project, records,
-                     report, stanza, stock)
+from hostlib import (accel, boot, build, defects, disk, local, project,
+                     records, report, stanza, stock)
 
 
 class Cores:
@@ -29,9 +29,18 @@ class Cores:
             self._changed.notify_all()
 
 
+def _build_disks(hosts):
+    for arch, packages in sorted({(host.arch, host.disk) for host in hosts
+                                  if host.disk}):
+        if not os.path.exists(disk.image(arch, packages)):
+            report.say(f"making the disk with {' '.join(packages)} for {arch}")
+            disk.make(arch, packages)
+
+
 def _build(entries, hosts, accel_asked):
     build.packages()
     machines = [entry for entry in entries if entry.host != stanza.HERE]
+    _build_disks([hosts[entry.host] for entry in machines])
     kernels = {(hosts[entry.host].arch, hosts[entry.host].flavour)
                for entry in machines}
     kernels |= {(stanza.NEEDS_ARCH, flavour)

@@ -25,7 +25,7 @@ HERE = "here"
 NEEDS_ARCH = "x86_64"
 
 HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
-             "cmdline", "boot", "slow", "boots"}
+             "disk", "cmdline", "boot", "slow", "boots"}
 TEST_KEYS = {"kind", "program", "args", "default", "full", "class", "timeout",
              "memory", "cmdline", "skip", "stock", "needs", "why"}
 
@@ -42,6 +42,8 @@ class Host:
     boot: float
     slow: float
     boots: int
+    # Debian packages of its architecture.
+    disk: tuple = ()
 
     @property
     def arch(self):
@@ -54,7 +56,7 @@ class Host:
     @property
     def machine(self):
         """What the kernel runs on, and how it is configured."""
-        return (self.emulator, self.cpu, self.cpus, self.cmdline,
+        return (self.emulator, self.cpu, self.cpus, self.disk, self.cmdline,
                 kernel.FLAVOURS[self.flavour].fragment)
 
     @property
@@ -154,6 +156,7 @@ def load_hosts(path):
             values[key] = _number(path, name, int, values[key])
         for key in ("boot", "slow"):
             values[key] = _number(path, name, float, values[key])
+        values["disk"] = tuple(values["disk"].split())
         hosts[name] = Host(name=name, **values)
     return hosts
 
