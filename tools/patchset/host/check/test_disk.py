@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Disks: how they are made, with the package archive left out."""
+"""Disks and guests: how they are made, with the package archive left out."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from unittest import mock
 HOST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [HOST, os.path.dirname(HOST)]
 
-from hostlib import boot, build, disk, powernv, qemu  # noqa: E402
+from hostlib import boot, build, disk, initramfs, powernv, qemu  # noqa: E402
 from lib import apt, deps, ui  # noqa: E402
 
 MIRROR = "http://mirror.example/debian/"
@@ -111,6 +111,21 @@ class MachineTest(unittest.TestCase):
         words, _, _ = powernv.prepare(host, self.images("/x"), "", None)
         self.assertIn("virtio-blk-pci,drive=disk,bus=pcie.1", words)
         self.assertIn("virtio-serial-pci,bus=pcie.0", words)
+
+
+class ProgramTest(unittest.TestCase):
+    def test_named_as_its_file(self):
+        self.assertEqual(build.name("check/fake.c"), "fake")
+
+    def test_named_as_its_directory(self):
+        self.assertEqual(build.name("migrate/main.c"), "migrate")
+
+    def test_guest(self):
+        with mock.patch.object(build, "contents", lambda *_: b"GUEST"), \
+                mock.patch.object(initramfs, "read", lambda _: b"KERNEL"):
+            files = boot._guest_files("powerpc", "churn.c")
+        self.assertEqual(files["g/kernel"], b"KERNEL")
+        self.assertIn(b"GUEST", files["g/churn"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 HOST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [HOST, os.path.dirname(HOST)]
@@ -143,6 +144,13 @@ class TestTest(Tables):
 
     def test_unknown_key(self):
         self.assertRefused("[a]\ndefualt = one\n", "unknown key defualt")
+
+    def test_guest_of_an_architecture_without(self):
+        with mock.patch.object(stanza, "CONFIGS", self.directory):
+            self.file("x86_64.config", "")
+            self.file("x86_64-stock.config", "")
+            self.assertRefused("[a]\ndefault = one\nguest = churn.c\n",
+                               "x86_64-guest.config")
 
     def test_runs_nowhere(self):
         self.assertRefused("[a]\nkind = tap\n", "somewhere")

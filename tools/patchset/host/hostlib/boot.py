@@ -9,7 +9,7 @@ import secrets
 import time
 
 from hostlib import (bochs, build, disk, initramfs, machine, powernv, project,
-                     qemu, report, stock, verdict)
+                     qemu, report, stanza, stock, verdict)
 
 EMULATORS = {"qemu": qemu, "bochs": bochs, "powernv": powernv}
 
@@ -46,6 +46,13 @@ def _test_line(test, slow):
                      path, *test.args])
 
 
+def _guest_files(arch, program):
+    """What a test needs to boot a guest in which a program is init."""
+    guest = initramfs.archive({"init": build.contents(arch, program)})
+    kernel = initramfs.read(build.kernel_image(arch, stanza.GUEST))
+    return {"g/kernel": kernel, f"g/{build.name(program)}": guest}
+
+
 def _make_images(host, entries, directory):
     tests = [entry.test for entry in entries]
     files = {"init": build.contents(host.arch, "init.c"),
@@ -54,6 +61,8 @@ def _make_images(host, entries, directory):
     for test in tests:
         files[f"t/{build.name(test.program)}"] = build.contents(host.arch,
                                                                 test.program)
+        if test.guest:
+            files.update(_guest_files(host.arch, test.guest))
     archive = os.path.join(directory, "initramfs.cpio")
     initramfs.build(archive, files)
     return Images(directory, build.kernel_image(host.arch, host.flavour), archive,

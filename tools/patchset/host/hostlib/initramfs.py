@@ -27,8 +27,8 @@ def _parents(path):
     return ["/".join(parts[:n + 1]) for n in range(len(parts))]
 
 
-def build(output, files):
-    """Writes the archive `output` of `files`: a dict from path to bytes."""
+def archive(files):
+    """An archive of `files`: a dict from path to bytes."""
     directories = set(DIRECTORIES)
     for path in files:
         directories.update(_parents(path))
@@ -38,10 +38,15 @@ def build(output, files):
     entries += [(path, stat.S_IFREG | 0o755, data, (0, 0))
                 for path, data in sorted(files.items())]
     entries.append(("TRAILER!!!", 0, b"", (0, 0)))
+    return b"".join(_entry(number, *entry)
+                    for number, entry in enumerate(entries, 1))
+
+
+def build(output, files):
+    """Writes the archive `output` of `files`."""
     partial = f"{output}.part"
-    with open(partial, "wb") as archive:
-        for number, (path, mode, data, device) in enumerate(entries, 1):
-            archive.write(_entry(number, path, mode, data, device))
+    with open(partial, "wb") as out:
+        out.write(archive(files))
     os.replace(partial, output)
 
 

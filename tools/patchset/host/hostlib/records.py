@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 
-from hostlib import build, project
+from hostlib import build, project, stanza
 
 BOOT = "(boot)"
 
@@ -29,6 +29,8 @@ class Passed:
         key = [self._tree, repr(entry.test), repr(host)]
         if host:
             key.append(self._kernel(host.arch, host.flavour))
+        if entry.test.guest:
+            key.append(self._kernel(host.arch, stanza.GUEST))
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()
         return project.under("passed", name)
 

@@ -43,6 +43,8 @@ def _build(entries, hosts, accel_asked):
     _build_disks([hosts[entry.host] for entry in machines])
     kernels = {(hosts[entry.host].arch, hosts[entry.host].flavour)
                for entry in machines}
+    kernels |= {(hosts[entry.host].arch, stanza.GUEST)
+                for entry in machines if entry.test.guest}
     kernels |= {(stanza.NEEDS_ARCH, flavour)
                 for entry in entries for flavour in entry.test.needs}
     for arch, flavour in sorted(kernels, key=_order):
@@ -51,8 +53,10 @@ def _build(entries, hosts, accel_asked):
     if any(not entry.test.program.endswith(".c") for entry in machines):
         build.tree()
     for arch in sorted({hosts[entry.host].arch for entry in machines}):
-        programs = {entry.test.program for entry in machines
-                    if hosts[entry.host].arch == arch}
+        programs = {program for entry in machines
+                    if hosts[entry.host].arch == arch
+                    for program in (entry.test.program, entry.test.guest)
+                    if program}
         report.say(f"building {len(programs)} test programs for {arch}")
         if arch == "x86_64" and not accel_asked and not accel.missing():
             programs.add(accel.TRIAL.program)

@@ -21,13 +21,15 @@ CLASSES = ("deterministic", "crash", "race", "argued")
 
 # The "host" of a command: the machine that runs the suite.
 HERE = "here"
+# The flavour of kernels of guests.
+GUEST = "guest"
 # Of the kernels that a local test needs.
 NEEDS_ARCH = "x86_64"
 
 HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
              "disk", "cmdline", "boot", "slow", "boots"}
-TEST_KEYS = {"kind", "program", "args", "default", "full", "class", "timeout",
-             "memory", "cmdline", "skip", "stock", "needs", "why"}
+TEST_KEYS = {"kind", "program", "args", "guest", "default", "full", "class",
+             "timeout", "memory", "cmdline", "skip", "stock", "needs", "why"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Test:
     shows: tuple
     needs: tuple
     why: str
+    guest: str = ""
 
     def allowed_skip(self, host):
         """A regular expression of the skips allowed on a host, or None."""
@@ -209,6 +212,7 @@ def _test(path, section, hosts):
     return Test(name=name, kind=kind, klass=klass,
                 program=section.get("program", name),
                 args=tuple(shlex.split(section.get("args", ""))),
+                guest=section.get("guest", ""),
                 timeout=_number(path, name, int, section.get("timeout", "60")),
                 memory=_number(path, name, int, section.get("memory", "0")),
                 cmdline=section.get("cmdline", ""),
@@ -241,6 +245,8 @@ def _entries(path, section, test, hosts):
         if (row.host == HERE) != (test.kind in LOCAL_KINDS):
             raise TableError(f"{path}: [{name}]: {test.kind} test cannot "
                              f"run on {row.host}")
+        if test.guest:
+            _flavour(path, name, hosts[row.host].arch, GUEST)
     if len({row.host for row in rows}) != len(rows):
         raise TableError(f"{path}: [{name}]: a host is named twice")
     return rows
