@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef VM_H
+#define VM_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "qmp.h"
+
+/* A QEMU with its guest. */
+struct vm {
+	int number;
+	pid_t pid;
+	struct qmp qmp;
+	char console[64];	/* a file */
+};
+
+/* What QEMU says about a migration. */
+struct migration {
+	long long downtime, total;	/* ms */
+	long long bytes;
+	long long passes;
+};
+
+/* Starts one, to boot the guest or, with a file, to go on with what it holds. */
+void vm_start(struct vm *vm, int number, const char *incoming);
+
+/* Waits until a QEMU that was started with a file has read it. */
+void vm_wait_incoming(struct vm *vm);
+
+/* Migrates live to a file; the VM is stopped then. */
+struct migration vm_migrate(struct vm *vm, const char *path);
+
+/* On how many lines of the console a text stands. */
+int vm_count(const struct vm *vm, const char *text);
+
+void vm_quit(struct vm *vm);
+
+#endif
