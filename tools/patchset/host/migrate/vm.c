@@ -16,6 +16,9 @@
 			"ic-mode=xics,kernel-irqchip=off"
 #define MEMORY		"256"
 
+/* QEMU's own. */
+#define DOWNTIME_MS	300
+
 #define START_SECONDS	600
 #define WAIT_SECONDS	600
 #define POLL_MS		100
@@ -83,7 +86,15 @@ static bool has_ended(const char *answer)
 	return qmp_is(answer, "status", "completed");
 }
 
-struct migration vm_migrate(struct vm *vm, const char *path)
+static void set_downtime_limit(struct vm *vm, int ms)
+{
+	char arguments[64];
+
+	snprintf(arguments, sizeof(arguments), "{\"downtime-limit\": %d}", ms);
+	qmp(&vm->qmp, "migrate-set-parameters", arguments);
+}
+
+struct migration vm_migrate(struct vm *vm, const char *path, int passes)
 {
 	char arguments[128];
 	const char *answer;
@@ -91,8 +102,11 @@ struct migration vm_migrate(struct vm *vm, const char *path)
 
 	snprintf(arguments, sizeof(arguments), "{\"uri\": \"exec:cat > %s\"}",
 		 path);
+	set_downtime_limit(vm, 1);
 	qmp(&vm->qmp, "migrate", arguments);
 	while (!has_ended(answer = qmp(&vm->qmp, "query-migrate", ""))) {
+		if (qmp_number(answer, "dirty-sync-count") >= passes)
+			set_downtime_limit(vm, DOWNTIME_MS);
 		if (!tries--)
 			bail_out("QEMU %d goes on migrating: %s", vm->number,
 				 answer);

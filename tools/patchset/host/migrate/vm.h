@@ -28,8 +28,11 @@ void vm_start(struct vm *vm, int number, const char *incoming);
 /* Waits until a QEMU that was started with a file has read it. */
 void vm_wait_incoming(struct vm *vm);
 
-/* Migrates live to a file; the VM is stopped then. */
-struct migration vm_migrate(struct vm *vm, const char *path);
+/*
+ * Migrates live to a file; the VM is stopped then, but not before some passes
+ * over the memory.
+ */
+struct migration vm_migrate(struct vm *vm, const char *path, int passes);
 
 /* On how many lines of the console a text stands. */
 int vm_count(const struct vm *vm, const char *text);
