@@ -19,8 +19,8 @@ deps: ## install the Debian packages that are missing
 	@$(PATCHSET) deps
 
 .PHONY: demo
-demo: ## the main job from nothing: fetch, compose, build, boot, show
-	@$(RUN) tools/patchset/host/demo --base $(BASE)
+demo: ## the main job from nothing: fetch, compose, build, boot, show [D=ppc]
+	@$(RUN) tools/patchset/host/demo --base $(BASE) $(D)
 
 .PHONY: test
 test: ## the test suite from nothing [T=name] [HOST=name] [V=1] [FULL=1] [LIST=1] [HTAB=stock]
