@@ -10,7 +10,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = [os.path.join(HERE, "streams.c"),
            *(os.path.join(os.path.dirname(HERE), "migrate", name)
-             for name in ("stream.c", "table.c"))]
+             for name in ("stream.c", "table.c", "trace.c"))]
 
 START, PART, END, FULL = 1, 2, 3, 4
 RAM, HTAB = 2, 3
@@ -64,15 +64,21 @@ class Streams(unittest.TestCase):
                         "-fsanitize=address,undefined", "-o", cls.program,
                         *SOURCES], check=True)
 
-    def run_on(self, *streams):
+    def write(self, *streams):
         paths = []
         for number, data in enumerate(streams):
             paths.append(os.path.join(self.directory, str(number)))
             with open(paths[-1], "wb") as out:
                 out.write(data)
+        return paths
+
+    def start(self, *paths):
         return subprocess.run([self.program, *paths], text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+
+    def run_on(self, *streams):
+        return self.start(*self.write(*streams))
 
     def compared(self, one, two):
         done = self.run_on(one, two)
@@ -128,8 +134,54 @@ class ComparedTest(Streams):
         found = self.compared(stream([]), stream([chunk(0, entry(1), invalid=5)],
                                                  last=[chunk(3, entry(2))]))
         self.assertEqual((found["told"], found["invalid"]), (2, 5))
-        self.assertEqual(found["last"], 4 + 8 + 16 + 8)
-        self.assertEqual(found["bytes"], 4 + 2 * found["last"])
+        self.assertEqual(found["bytes"], 2 * (4 + 8 + 16 + 8))
+        self.assertEqual(found["parts"], 2)
+
+    def test_ends_of_the_table(self):
+        found = self.compared(stream([]), stream([chunk(9, entry(1)), chunk(10, entry(1))],
+                                                 [chunk(11, entry(2)), chunk(0, entry(2))],
+                                                 last=[chunk(0, entry(3)), chunk(0, entry(4))]))
+        self.assertEqual(found["ends"], 1 + 2)
+
+
+def event(us, what, name="spapr/htab"):
+    return f"42@1700000000.{us:06}:savevm_section_{what} {name}, section_id {HTAB}\n"
+
+
+def events(us):
+    """Of a part, behind one of memory."""
+    return (event(us - 9, "start", "ram") + event(us - 2, "end", "ram")
+            + event(us, "start") + event(us + 7, "end"))
+
+
+class TraceTest(Streams):
+    """The times of a stream's parts."""
+    STREAM = stream([chunk(5, entry(1), invalid=2)], last=[chunk(0, entry(2))])
+    STOPPED = "42@1700000000.000600:migration_completion_vm_stop ret 0\n"
+
+    def traced(self, text):
+        path = os.path.join(self.directory, "trace")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        one, two = self.write(self.STREAM, self.STREAM)
+        return self.start(one, two, path)
+
+    def test_times(self):
+        done = self.traced(events(500) + self.STOPPED + events(900))
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("# part 0: at 0 us, took 7 us, 36 bytes, 1 valid, 2 invalid, "
+                      "end passed 0 times, live\n"
+                      "# part 1: at 400 us, took 7 us, 36 bytes, 1 valid, 0 invalid, "
+                      "end passed 1 times, stopped\n", done.stdout)
+
+    def test_another_number_of_parts(self):
+        done = self.traced(events(500))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("1 of 2 parts", done.stdout)
+
+    def test_without_times(self):
+        done = self.traced("savevm_section_start spapr/htab, section_id 3\n")
+        self.assertEqual(done.returncode, 1)
 
 
 class RefusedTest(Streams):

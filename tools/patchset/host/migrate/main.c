@@ -3,7 +3,7 @@
  * Migrates a hash-mode guest that runs on KVM live, by QEMU as it comes, many
  * times in a row, and compares its hashed page table entry by entry.
  *
- *	migrate COUNT
+ *	migrate COUNT [log]
  *
  * Runs in a host of POWER with QEMU on its disk; the guest is in /g.  The guest
  * (churn.c) changes its mappings all the time.  Each round migrates it to a file
@@ -12,6 +12,8 @@
  * QEMU's VM has before it runs, ought to be that of the source's when it stopped.
  * These two tables are read from the host's debugfs: what is tested tells nothing
  * about itself.
+ *
+ * With "log", says when QEMU sent which part of the table.
  */
 #define _GNU_SOURCE
 #include <stdarg.h>
@@ -24,6 +26,7 @@
 #include "debugfs.h"
 #include "say.h"
 #include "stream.h"
+#include "trace.h"
 #include "vm.h"
 
 #define STREAM		"/tmp/stream"
@@ -49,6 +52,8 @@ static const char *const names[CASES] = {
 };
 
 static bool failed[CASES];
+
+static bool with_log;
 
 void bail_out(const char *format, ...)
 {
@@ -120,12 +125,17 @@ static void report(const char *what, struct difference d, int promise)
 static void put_figures(const struct migration *live, const struct stream *sent,
 			const struct table *source)
 {
+	const struct part sum = sum_of_parts(sent);
+	const struct part *last = &sent->parts[sent->count - 1];
+
 	printf("# stopped for %lld ms of %lld ms, %lld passes over memory\n",
 	       live->downtime, live->total, live->passes);
 	printf("# sent: %lld bytes, %lu of the table, %lu of them at the end\n",
-	       live->bytes, sent->bytes, sent->last_bytes);
-	printf("# sent: %lu entries, %lu invalid, %lu lock bits\n", sent->told,
-	       sent->told_invalid, sent->lock_bits);
+	       live->bytes, sum.bytes, last->bytes);
+	printf("# sent: %lu entries, %lu invalid, %lu lock bits\n", sum.valid,
+	       sum.invalid, sent->lock_bits);
+	printf("# sent at the end: %lu entries, %lu invalid\n", last->valid,
+	       last->invalid);
 	printf("# the source's table: %lu of %lu entries valid\n",
 	       count_valid(source), source->slots);
 }
@@ -147,9 +157,11 @@ static struct vm migrate(struct vm *source, int round)
 	qmp(&target.qmp, "cont", "");
 
 	put_figures(&live, &sent, &at_source);
+	if (with_log)
+		put_trace(source->trace, &sent);
 	report("sent", compare(&at_source, &sent.table), SENT_IS_THE_SOURCES);
 	report("loaded", compare(&at_source, &at_target), LOADED_IS_THE_SOURCES);
-	free_table(&sent.table);
+	free_stream(&sent);
 	free_table(&at_source);
 	free_table(&at_target);
 	return target;
@@ -171,6 +183,7 @@ int main(int argc, char **argv)
 	int count = argc > 1 ? atoi(argv[1]) : 1;
 	struct vm vm;
 
+	with_log = argc > 2 && !strcmp(argv[2], "log");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("TAP version 13\n1..%d\n", CASES);
 	vm_start(&vm, 0, NULL);

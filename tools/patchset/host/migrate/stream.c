@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -39,6 +40,7 @@ struct reader {
 	const char *path;
 	const uint8_t *start, *at, *end;
 	uint32_t ram, htab;	/* the sections' numbers */
+	uint32_t next;		/* the entry behind the last that was told */
 	struct stream *to;
 };
 
@@ -123,15 +125,30 @@ static struct hpte read_hpte(struct reader *s)
 	return hpte;
 }
 
-static void read_chunk(struct reader *s, uint32_t index, unsigned int valid,
-		       unsigned int invalid)
+static struct part *add_part(struct stream *stream)
+{
+	size_t size = (stream->count + 1) * sizeof(struct part);
+	struct part *part;
+
+	stream->parts = realloc(stream->parts, size);
+	if (!stream->parts)
+		bail_out("no memory for %u parts", stream->count);
+	part = &stream->parts[stream->count++];
+	memset(part, 0, sizeof(*part));
+	return part;
+}
+
+static void read_chunk(struct reader *s, struct part *part, uint32_t index,
+		       unsigned int valid, unsigned int invalid)
 {
 	struct table *table = &s->to->table;
 
 	if (index + (uint64_t)valid + invalid > table->slots)
 		bail_out("%s: entries beyond the table", s->path);
-	s->to->told += valid;
-	s->to->told_invalid += invalid;
+	part->valid += valid;
+	part->invalid += invalid;
+	part->ends += index < s->next;
+	s->next = index + valid + invalid;
 	while (valid--) {
 		struct hpte hpte = read_hpte(s);
 
@@ -142,10 +159,24 @@ static void read_chunk(struct reader *s, uint32_t index, unsigned int valid,
 	memset(table->entries + index, 0, invalid * sizeof(struct hpte));
 }
 
-/* A part of the table: chunks up to one that is empty. */
+/* Chunks up to one that is empty. */
+static void read_part(struct reader *s, struct part *part)
+{
+	for (;;) {
+		uint32_t index = number(s, 4);
+		unsigned int valid = number(s, 2), invalid = number(s, 2);
+
+		if (!index && !valid && !invalid)
+			return;
+		read_chunk(s, part, index, valid, invalid);
+	}
+}
+
 static void read_htab(struct reader *s)
 {
+	const uint8_t *start = s->at;
 	uint32_t order = number(s, 4);
+	struct part *part;
 
 	if (order) {
 		if (s->to->table.entries)
@@ -153,14 +184,9 @@ static void read_htab(struct reader *s)
 		create_table(&s->to->table, order);
 		return;
 	}
-	for (;;) {
-		uint32_t index = number(s, 4);
-		unsigned int valid = number(s, 2), invalid = number(s, 2);
-
-		if (!index && !valid && !invalid)
-			return;
-		read_chunk(s, index, valid, invalid);
-	}
+	part = add_part(s->to);
+	read_part(s, part);
+	part->bytes = s->at - start;
 }
 
 static void name_section(struct reader *s, uint32_t section)
@@ -182,22 +208,17 @@ static bool read_section(struct reader *s)
 {
 	unsigned int type = number(s, 1);
 	uint32_t section = number(s, 4);
-	const uint8_t *start;
 
 	if (type != SECTION_START && type != SECTION_PART && type != SECTION_END)
 		bail_out("%s: a section of type %u", s->path, type);
 	if (type == SECTION_START)
 		name_section(s, section);
-	start = s->at;
-	if (section == s->ram) {
+	if (section == s->ram)
 		skip_ram(s);
-	} else if (section == s->htab) {
+	else if (section == s->htab)
 		read_htab(s);
-		s->to->last_bytes = s->at - start;
-		s->to->bytes += s->at - start;
-	} else {
+	else
 		bail_out("%s: an unknown section %u", s->path, section);
-	}
 	expect(s, SECTION_FOOTER, 1);
 	expect(s, section, 4);
 	return type == SECTION_END && section == s->htab;
@@ -230,5 +251,26 @@ void read_stream(const char *path, struct stream *stream)
 	take(&s, number(&s, 4));	/* the machine's name */
 	while (!read_section(&s))
 		;
+	if (!stream->count)
+		bail_out("%s: no entries", path);
 	munmap((void *)s.start, s.end - s.start);
+}
+
+struct part sum_of_parts(const struct stream *stream)
+{
+	struct part sum = { 0 };
+
+	for (unsigned int i = 0; i < stream->count; i++) {
+		sum.valid += stream->parts[i].valid;
+		sum.invalid += stream->parts[i].invalid;
+		sum.bytes += stream->parts[i].bytes;
+		sum.ends += stream->parts[i].ends;
+	}
+	return sum;
+}
+
+void free_stream(struct stream *stream)
+{
+	free_table(&stream->table);
+	free(stream->parts);
 }

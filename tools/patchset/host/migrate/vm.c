@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "say.h"
+#include "trace.h"
 #include "vm.h"
 
 #define QEMU		"/usr/bin/qemu-system-ppc64"
@@ -32,6 +33,7 @@ static void exec_qemu(const struct vm *vm, const char *socket,
 		"-nodefaults", "-display", "none", "-serial", serial,
 		"-qmp", monitor, "-kernel", "/g/kernel", "-initrd", "/g/churn",
 		"-append", "console=hvc0 quiet panic=-1", "-no-reboot",
+		"-D", vm->trace, TRACE_OPTIONS,
 	};
 	int n = 0;
 
@@ -59,6 +61,7 @@ void vm_start(struct vm *vm, int number, const char *incoming)
 	vm->number = number;
 	snprintf(vm->console, sizeof(vm->console), "/tmp/console-%d", number);
 	snprintf(socket, sizeof(socket), "/tmp/qmp-%d", number);
+	snprintf(vm->trace, sizeof(vm->trace), "/tmp/trace-%d", number);
 	vm->pid = fork();
 	if (vm->pid < 0)
 		bail_out("fork: %m");

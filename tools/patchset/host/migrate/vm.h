@@ -13,6 +13,7 @@ struct vm {
 	pid_t pid;
 	struct qmp qmp;
 	char console[64];	/* a file */
+	char trace[64];		/* another, see trace.h */
 };
 
 /* What QEMU says about a migration. */
