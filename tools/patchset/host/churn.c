@@ -2,11 +2,13 @@
 /*
  * PID 1 of a guest that is migrated while it runs.
  *
- * Changes its mappings all the time and checks its memory: pages of a file are
- * mapped at other addresses in each round, unmapped, protected and written, and
- * children write to memory that they share copy-on-write.  A translation that is
- * out of date shows as another page's content, or as an access that should fault
- * and does not.
+ * Changes its mappings all the time and checks its memory: runs of pages of a file
+ * are mapped, read, written, protected and unmapped, and children write to memory
+ * that they share copy-on-write.  A translation that is out of date shows as another
+ * page's content, or as an access that should fault and does not.
+ *
+ * A step changes each entry of a run once, and the run's turn comes again a while
+ * later: who loses that one change tells the entry wrong.
  *
  * Says "churn: round N" on the console after each round; "churn: CORRUPT" and
  * what is wrong when it finds something.
@@ -22,8 +24,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* What is written is sent anew: the file is small, but mapped at many places. */
 #define PAGES		256	/* of the file */
-#define SLOTS		256	/* where they are mapped */
+#define SLOTS		4096	/* where they are mapped */
+#define RUN		128	/* slots that are changed by one call */
+#define RUNS		(SLOTS / RUN)
+#define STEPS		8	/* in a round */
 #define PRIVATE		64	/* pages of memory shared copy-on-write */
 #define CHILDREN	2
 #define WORDS		(page_size / sizeof(uint64_t))
@@ -33,6 +39,7 @@ static unsigned long round_now;
 static int file;
 static char *window;		/* SLOTS pages of address space */
 static int mapped[SLOTS];	/* the file's page in each slot */
+static enum { ABSENT, READ, WRITTEN, PROTECTED, READ_ONLY } state[RUNS];
 static uint64_t written[PAGES];	/* what each page of the file holds */
 static uint64_t *private_pages;
 static uint64_t seed = 1;
@@ -63,12 +70,22 @@ static volatile uint64_t *slot(int n)
 	return (uint64_t *)(window + n * page_size);
 }
 
-static void map(int n, int page)
+/* Maps a run of slots to pages in a row. */
+static void map(int first)
 {
-	if (mmap(window + n * page_size, page_size, PROT_READ | PROT_WRITE,
+	int page = any(PAGES - RUN + 1);
+
+	if (mmap((void *)slot(first), RUN * page_size, PROT_READ | PROT_WRITE,
 		 MAP_SHARED | MAP_FIXED, file, page * page_size) == MAP_FAILED)
 		die("mmap");
-	mapped[n] = page;
+	for (int n = 0; n < RUN; n++)
+		mapped[first + n] = page + n;
+}
+
+static void protect(int first, int prot)
+{
+	if (mprotect((void *)slot(first), RUN * page_size, prot))
+		die("mprotect");
 }
 
 /* The first and the last word of a page say which it is, and its last change. */
@@ -108,47 +125,77 @@ static bool faults(int n, bool write)
 	return false;
 }
 
-static void remap(void)
+static void check_run(int first)
 {
-	for (int n = 0; n < SLOTS; n++)
-		if (any(2))
-			map(n, any(PAGES));
-}
-
-static void write_and_check(void)
-{
-	for (int n = 0; n < SLOTS; n++)
-		if (any(2))
-			write_slot(n);
-	for (int n = 0; n < SLOTS; n++)
+	for (int n = first; n < first + RUN; n++)
 		check_slot(n);
 }
 
-static void unmap_one(void)
+static void write_run(int first)
 {
-	int n = any(SLOTS);
-
-	if (munmap(window + n * page_size, page_size))
-		die("munmap");
-	if (!faults(n, false))
-		corrupt("read of unmapped slot", n, 0, 0);
-	map(n, any(PAGES));
-	check_slot(n);
+	for (int n = first; n < first + RUN; n++)
+		write_slot(n);
 }
 
-static void protect_one(void)
+static void expect_fault(int first, bool write)
 {
-	int n = any(SLOTS);
+	int n = first + any(RUN);
 
-	check_slot(n);
-	if (mprotect(window + n * page_size, page_size, PROT_READ))
-		die("mprotect");
-	if (!faults(n, true))
-		corrupt("write to read-only slot", n, 0, 0);
-	check_slot(n);
-	if (mprotect(window + n * page_size, page_size, PROT_READ | PROT_WRITE))
-		die("mprotect");
-	write_slot(n);
+	if (!faults(n, write))
+		corrupt(write ? "write to protected slot" :
+				"read of unmapped slot", n, 0, 0);
+}
+
+static void map_and_read(int first)
+{
+	expect_fault(first, false);
+	map(first);
+	check_run(first);
+}
+
+static void unmap(int first)
+{
+	if (munmap((void *)slot(first), RUN * page_size))
+		die("munmap");
+}
+
+static void read_protected(int first)
+{
+	expect_fault(first, true);
+	check_run(first);
+}
+
+static void step(int run)
+{
+	int first = run * RUN;
+
+	switch (state[run]) {
+	case ABSENT:
+		map_and_read(first);
+		state[run] = READ;
+		break;
+	case READ:
+		write_run(first);
+		state[run] = WRITTEN;
+		break;
+	case WRITTEN:
+		if (any(2)) {
+			unmap(first);
+			state[run] = ABSENT;
+		} else {
+			protect(first, PROT_READ);
+			state[run] = PROTECTED;
+		}
+		break;
+	case PROTECTED:
+		read_protected(first);
+		state[run] = READ_ONLY;
+		break;
+	case READ_ONLY:
+		protect(first, PROT_READ | PROT_WRITE);
+		state[run] = READ;
+		break;
+	}
 }
 
 static uint64_t *private_page(int n)
@@ -171,10 +218,12 @@ static void check_private(const char *whose, uint64_t owner)
 
 static void child(int number)
 {
+	int run = any(RUNS);
+
 	check_private("page of parent", round_now);
 	write_private(round_now + number + 1);
-	for (int n = 0; n < SLOTS; n++)
-		check_slot(n);
+	if (state[run] != ABSENT)
+		check_run(run * RUN);
 	check_private("page of child", round_now + number + 1);
 	fflush(stdout);
 	_exit(0);
@@ -220,20 +269,14 @@ static void set_up(void)
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (window == MAP_FAILED || private_pages == MAP_FAILED)
 		die("mmap");
-	for (int n = 0; n < SLOTS; n++)
-		map(n, n % PAGES);
 }
 
 int main(void)
 {
 	set_up();
 	for (round_now = 1;; round_now++) {
-		remap();
-		write_and_check();
-		for (int i = 0; i < 8; i++) {
-			unmap_one();
-			protect_one();
-		}
+		for (int i = 0; i < STEPS; i++)
+			step(any(RUNS));
 		fork_children();
 		printf("churn: round %lu\n", round_now);
 	}

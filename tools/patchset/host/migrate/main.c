@@ -32,10 +32,10 @@
 #define STREAM		"/tmp/stream"
 
 /*
- * QEMU sends of the table what it can in 5 ms whenever it has sent all memory that
- * is dirty; without more passes over memory, all but nothing before the end.
+ * So many passes over memory are about as many parts of the table: to tell it for the
+ * first time takes ten to thirty.
  */
-#define PASSES		100
+#define PASSES		40
 
 /* How far the guest goes between two migrations, and how long that may take. */
 #define ROUNDS		5
@@ -95,9 +95,14 @@ static bool is_corrupt(const struct vm *vm)
 	       vm_count(vm, "Kernel panic");
 }
 
+static int rounds_of(const struct vm *vm)
+{
+	return vm_count(vm, "churn: round");
+}
+
 static bool gets_on(const struct vm *vm)
 {
-	return vm_count(vm, "churn: round") >= ROUNDS;
+	return rounds_of(vm) >= ROUNDS;
 }
 
 /* Whether the guest gets on; what it found is judged apart. */
@@ -123,13 +128,14 @@ static void report(const char *what, struct difference d, int promise)
 }
 
 static void put_figures(const struct migration *live, const struct stream *sent,
-			const struct table *source)
+			const struct table *source, int rounds)
 {
 	const struct part sum = sum_of_parts(sent);
 	const struct part *last = &sent->parts[sent->count - 1];
 
-	printf("# stopped for %lld ms of %lld ms, %lld passes over memory\n",
+	printf("# stopped for %lld ms of %lld ms, %lld passes over memory, ",
 	       live->downtime, live->total, live->passes);
+	printf("%d rounds of the guest\n", rounds);
 	printf("# sent: %lld bytes, %lu of the table, %lu of them at the end\n",
 	       live->bytes, sum.bytes, last->bytes);
 	printf("# sent: %lu entries, %lu invalid, %lu lock bits\n", sum.valid,
@@ -143,6 +149,7 @@ static void put_figures(const struct migration *live, const struct stream *sent,
 /* Returns the VM in which the guest goes on. */
 static struct vm migrate(struct vm *source, int round)
 {
+	int before = rounds_of(source);
 	struct migration live = vm_migrate(source, STREAM, PASSES);
 	struct table at_source, at_target;
 	struct stream sent;
@@ -156,7 +163,7 @@ static struct vm migrate(struct vm *source, int round)
 	read_debugfs(target.pid, sent.table.order, &at_target);
 	qmp(&target.qmp, "cont", "");
 
-	put_figures(&live, &sent, &at_source);
+	put_figures(&live, &sent, &at_source, rounds_of(source) - before);
 	if (with_log)
 		put_trace(source->trace, &sent);
 	report("sent", compare(&at_source, &sent.table), SENT_IS_THE_SOURCES);

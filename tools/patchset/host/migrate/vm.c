@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +18,19 @@
 			"ic-mode=xics,kernel-irqchip=off"
 #define MEMORY		"256"
 
-/* QEMU's own. */
-#define DOWNTIME_MS	300
+/*
+ * QEMU sends of the table what it can in 5 ms whenever it has sent all memory that
+ * is dirty.  A limit in bytes per second makes it wait meanwhile, and so leaves the
+ * host's one CPU to the guest: for some hundred changes with the first, for thousands
+ * with the second.
+ */
+#define LIVE_LIMIT	(16 << 20)
+#define WAIT_LIMIT	(1 << 20)
+#define WAIT_MS		300
+
+/* How long the guest may be stopped for the rest: this makes QEMU go on, or stop. */
+#define GO_ON_MS	1
+#define STOP_MS		60000
 
 #define START_SECONDS	600
 #define WAIT_SECONDS	600
@@ -82,45 +94,68 @@ void vm_wait_incoming(struct vm *vm)
 	bail_out("QEMU %d goes on reading", vm->number);
 }
 
-static bool has_ended(const char *answer)
-{
-	if (qmp_is(answer, "status", "failed"))
-		bail_out("migration: %s", answer);
-	return qmp_is(answer, "status", "completed");
-}
-
-static void set_downtime_limit(struct vm *vm, int ms)
+static void limit(struct vm *vm, const char *what, int value)
 {
 	char arguments[64];
 
-	snprintf(arguments, sizeof(arguments), "{\"downtime-limit\": %d}", ms);
+	snprintf(arguments, sizeof(arguments), "{\"%s\": %d}", what, value);
 	qmp(&vm->qmp, "migrate-set-parameters", arguments);
 }
 
-struct migration vm_migrate(struct vm *vm, const char *path, int passes)
-{
-	char arguments[128];
-	const char *answer;
-	int tries = WAIT_SECONDS * 1000 / POLL_MS;
+#define ENDED		LLONG_MAX
 
-	snprintf(arguments, sizeof(arguments), "{\"uri\": \"exec:cat > %s\"}",
-		 path);
-	set_downtime_limit(vm, 1);
-	qmp(&vm->qmp, "migrate", arguments);
-	while (!has_ended(answer = qmp(&vm->qmp, "query-migrate", ""))) {
-		if (qmp_number(answer, "dirty-sync-count") >= passes)
-			set_downtime_limit(vm, DOWNTIME_MS);
-		if (!tries--)
-			bail_out("QEMU %d goes on migrating: %s", vm->number,
-				 answer);
+/* The passes over memory that have begun, or that the migration has ended. */
+static long long pass(struct vm *vm)
+{
+	const char *answer = qmp(&vm->qmp, "query-migrate", "");
+
+	if (qmp_is(answer, "status", "failed"))
+		bail_out("migration: %s", answer);
+	if (qmp_is(answer, "status", "completed"))
+		return ENDED;
+	return qmp_number(answer, "dirty-sync-count");
+}
+
+static void wait_for_pass(struct vm *vm, long long wanted)
+{
+	long long now = 0;
+
+	for (int tries = WAIT_SECONDS * 1000 / POLL_MS; tries; tries--) {
+		now = pass(vm);
+		if (now >= wanted)
+			return;
 		usleep(POLL_MS * 1000);
 	}
+	bail_out("QEMU %d is still in pass %lld over memory", vm->number, now);
+}
+
+static struct migration figures(struct vm *vm)
+{
+	const char *answer = qmp(&vm->qmp, "query-migrate", "");
+
 	return (struct migration){
 		.downtime = qmp_number(answer, "downtime"),
 		.total = qmp_number(answer, "total-time"),
 		.bytes = qmp_number(answer, "transferred"),
 		.passes = qmp_number(answer, "dirty-sync-count"),
 	};
+}
+
+struct migration vm_migrate(struct vm *vm, const char *path, int passes)
+{
+	char arguments[128];
+
+	limit(vm, "downtime-limit", GO_ON_MS);
+	limit(vm, "max-bandwidth", LIVE_LIMIT);
+	snprintf(arguments, sizeof(arguments), "{\"uri\": \"exec:cat > %s\"}",
+		 path);
+	qmp(&vm->qmp, "migrate", arguments);
+	wait_for_pass(vm, passes);
+	limit(vm, "max-bandwidth", WAIT_LIMIT);
+	usleep(WAIT_MS * 1000);
+	limit(vm, "downtime-limit", STOP_MS);
+	wait_for_pass(vm, ENDED);
+	return figures(vm);
 }
 
 int vm_count(const struct vm *vm, const char *text)

@@ -30,8 +30,8 @@ void vm_start(struct vm *vm, int number, const char *incoming);
 void vm_wait_incoming(struct vm *vm);
 
 /*
- * Migrates live to a file; the VM is stopped then, but not before some passes
- * over the memory.
+ * Migrates live to a file; the VM is stopped then, but not before some passes over
+ * the memory.
  */
 struct migration vm_migrate(struct vm *vm, const char *path, int passes);
 
