@@ -37,7 +37,8 @@ def _build_disks(hosts):
             disk.make(arch, packages)
 
 
-def _build(entries, hosts, accel_asked):
+def build_for(entries, hosts, accel_asked=None):
+    """Builds what some entries need to run."""
     build.packages()
     machines = [entry for entry in entries if entry.host != stanza.HERE]
     _build_disks([hosts[entry.host] for entry in machines])
@@ -148,7 +149,7 @@ class Run:
 
     def run(self):
         if not self._options.no_build:
-            _build(self._entries, self._hosts, os.environ.get("ACCEL"))
+            build_for(self._entries, self._hosts, os.environ.get("ACCEL"))
         self._passed = records.Passed(self._hosts)
         entries = self._without_passed()
         start = time.monotonic()
