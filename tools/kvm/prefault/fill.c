@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "fill.h"
 #include "host.h"
+#include "huge.h"
 
 /* A kick waits for one step: what is aimed at, and what it may be. */
 #define STEP_FAST_NS		(NS_PER_MS / 2)
@@ -121,13 +122,25 @@ static int step(struct fill *fill, struct piece *piece, uint64_t size)
 	return pre_fault_present(fill, piece, size);
 }
 
+/* A step of its own, as it says nothing about the pace of the others. */
+static bool step_huge(struct fill *fill, struct piece *piece)
+{
+	uint64_t run = huge_run(fill, piece);
+
+	fill->account.done += run;
+	advance(piece, run);
+	return run;
+}
+
 static uint64_t step_size(const struct fill *fill, const struct piece *piece)
 {
 	uint64_t size = fill->pace;
 
 	if (may_populate(fill, piece) && size > POPULATE_MAX)
 		size = POPULATE_MAX;
-	return size < piece->size ? size : piece->size;
+	if (size > piece->size)
+		size = piece->size;
+	return huge_limit(fill, piece, size);
 }
 
 /*
@@ -163,6 +176,8 @@ int fill_piece(struct fill *fill, struct piece *piece)
 	while (piece->size && has_slot(fill, piece)) {
 		if (kick_pending(fill->kick))
 			return -EINTR;
+		if (step_huge(fill, piece))
+			continue;
 
 		size = step_size(fill, piece);
 		start = now_ns();

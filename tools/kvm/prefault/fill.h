@@ -6,6 +6,7 @@
 #include "host.h"
 #include "kick.h"
 #include "options.h"
+#include "stats.h"
 #include "vms.h"
 
 /* What a thread needs for it; nothing here is shared. */
@@ -15,6 +16,10 @@ struct fill {
 	uint64_t pace;		/* bytes in one go */
 	enum absent absent;
 	struct host host;
+	struct kvm_stat entries;	/* that KVM has made for the vCPU */
+	bool huge_last;		/* the last block tried was in a huge page */
+	unsigned int huge_misses;	/* in a row */
+	uint64_t huge_from;	/* the gpa from which to try again */
 	struct kick *kick;
 	struct account account;	/* what was done and left out */
 };

@@ -101,6 +101,14 @@ static bool look(struct host *host, unsigned char *present, uint64_t address,
 	return true;
 }
 
+bool host_has(struct host *host, uint64_t address, unsigned int pages)
+{
+	unsigned char present[ENTRIES];
+
+	return host->pagemap >= 0 && look_at(host, present, address, pages) &&
+	       !memchr(present, false, pages);
+}
+
 int host_look(struct host_look *result, struct host *host, uint64_t address,
 	      uint64_t size)
 {

@@ -43,6 +43,12 @@ int host_look(struct host_look *look, struct host *host, uint64_t address,
 	      uint64_t size);
 
 /*
+ * Whether there are all of a few pages from @address; false without /proc.  Costs
+ * as much as to look at all up to the next multiple of 2 MiB.
+ */
+bool host_has(struct host *host, uint64_t address, unsigned int pages);
+
+/*
  * The length of the run of pages from @offset up to @size that are like the
  * first one; @present: whether they are there.
  */

@@ -60,32 +60,34 @@ void pass_new_vm(int vm_fd)
 }
 
 /* Opened now, so that vCPUs without a turn count, too. */
-static int open_report(int vcpu_fd)
+static struct kvm_stat open_faults(int vcpu_fd)
 {
-	return options->report ? stats_open(vcpu_fd) : -1;
+	if (!options->report)
+		return (struct kvm_stat){ .fd = -1 };
+	return kvm_stat_open(vcpu_fd, "pf_taken");
 }
 
-static bool add_vcpu(int vm_fd, int vcpu_fd, int stats_fd)
+static bool add_vcpu(int vm_fd, int vcpu_fd, const struct kvm_stat *faults)
 {
 	struct vm *vm = (struct vm *)vms_find(vm_fd, KIND_VM);
 	struct vcpu *vcpu = vm ? vms_add_vcpu(vcpu_fd, vm) : NULL;
 
 	if (vcpu)
-		vcpu->stats_fd = stats_fd;
+		vcpu->faults = *faults;
 	return vcpu;
 }
 
 void pass_new_vcpu(int vm_fd, int vcpu_fd)
 {
-	int stats_fd = open_report(vcpu_fd);
+	struct kvm_stat faults = open_faults(vcpu_fd);
 	bool added;
 
 	vms_lock();
 	vms_close(vcpu_fd);	/* what had the number before */
-	added = add_vcpu(vm_fd, vcpu_fd, stats_fd);
+	added = add_vcpu(vm_fd, vcpu_fd, &faults);
 	vms_unlock();
-	if (!added && stats_fd >= 0)
-		close_own(stats_fd);
+	if (!added)
+		kvm_stat_close(&faults);
 }
 
 void pass_slot_changed(struct vm *vm)
@@ -286,24 +288,21 @@ static int work(struct turn *turn)
 	return r;
 }
 
-static bool entries_made(int vcpu_fd, uint64_t *entries)
-{
-	static const char * const name[] = { "pf_fixed" };
-
-	return stats_read(vcpu_fd, name, entries, 1);
-}
-
 static void work_and_count(struct turn *turn, int vcpu_fd)
 {
+	struct kvm_stat *entries = &turn->fill.entries;
 	uint64_t before, after;
-	bool counted = entries_made(vcpu_fd, &before);
+	bool counted;
 
 	turn->fill.vcpu_fd = vcpu_fd;
+	*entries = kvm_stat_open(vcpu_fd, "pf_fixed");
+	counted = kvm_stat_get(entries, &before);
 	host_open(&turn->fill.host);
 	turn->error = work(turn);
 	host_close(&turn->fill.host);
-	if (counted && entries_made(vcpu_fd, &after))
+	if (counted && kvm_stat_get(entries, &after))
 		turn->fill.account.entries = after - before;
+	kvm_stat_close(entries);
 	turn->fill.account.kicks = turn->error == -EINTR;
 }
 

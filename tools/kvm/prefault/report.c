@@ -11,19 +11,11 @@ static unsigned long long mib(uint64_t bytes)
 	return bytes >> 20;
 }
 
-static bool read_faults(const struct vcpu *vcpu, uint64_t *faults)
-{
-	static const char * const name[] = { "pf_taken" };
-
-	return vcpu->stats_fd >= 0 &&
-	       stats_read_from(vcpu->stats_fd, name, faults, 1);
-}
-
 static void add_faults(struct report *report, const struct vcpu *vcpu)
 {
 	uint64_t faults;
 
-	if (!read_faults(vcpu, &faults))
+	if (!kvm_stat_get(&vcpu->faults, &faults))
 		return;
 	report->has_faults = true;
 	report->faults += faults;
@@ -33,7 +25,7 @@ void report_closing(struct vcpu *vcpu)
 {
 	uint64_t faults;
 
-	if (!read_faults(vcpu, &faults))
+	if (!kvm_stat_get(&vcpu->faults, &faults))
 		return;
 	vcpu->vm->has_faults = true;
 	vcpu->vm->faults += faults;
@@ -69,17 +61,26 @@ static void tell_left_out(const struct account *account)
 		     (unsigned long long)account->failed >> 10);
 }
 
+static bool count_pages(int vm_fd, const char *name, uint64_t *pages)
+{
+	struct kvm_stat stat = kvm_stat_open(vm_fd, name);
+	bool counted = kvm_stat_get(&stat, pages);
+
+	kvm_stat_close(&stat);
+	return counted;
+}
+
 static void tell_pages(const struct report *report)
 {
-	static const char * const names[] = {
-		"pages_4k", "pages_2m", "pages_1g"
-	};
 	uint64_t pages[3];
 
 	if (report->account.entries)
 		tell("stage-2 entries made: %llu, each spares the guest a fault",
 		     (unsigned long long)report->account.entries);
-	if (report->vm_fd >= 0 && stats_read(report->vm_fd, names, pages, 3))
+	if (report->vm_fd >= 0 &&
+	    count_pages(report->vm_fd, "pages_4k", &pages[0]) &&
+	    count_pages(report->vm_fd, "pages_2m", &pages[1]) &&
+	    count_pages(report->vm_fd, "pages_1g", &pages[2]))
 		tell("pages mapped now: %llu of 4 KiB, %llu of 2 MiB, %llu of 1 GiB",
 		     (unsigned long long)pages[0],
 		     (unsigned long long)pages[1],

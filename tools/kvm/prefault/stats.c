@@ -11,87 +11,71 @@
 
 #define NAME_LENGTH	64
 
-#ifdef KVM_GET_STATS_FD
-
 static bool read_at(int fd, void *buffer, size_t size, off_t offset)
 {
 	return pread(fd, buffer, size, offset) == (ssize_t)size;
 }
 
-static bool find(int fd, const struct kvm_stats_header *header,
-		 const char *wanted, uint64_t *value)
+#ifdef KVM_GET_STATS_FD
+
+static bool find(struct kvm_stat *stat, const char *wanted)
 {
 	union {
 		struct kvm_stats_desc desc;
 		char room[sizeof(struct kvm_stats_desc) + NAME_LENGTH];
 	} one;
-	size_t size = sizeof(one.desc) + header->name_size;
+	struct kvm_stats_header header;
+	size_t size;
 	uint32_t i;
 
-	if (header->name_size > NAME_LENGTH)
+	if (!read_at(stat->fd, &header, sizeof(header), 0) ||
+	    header.name_size > NAME_LENGTH)
 		return false;
 
-	for (i = 0; i < header->num_desc; i++) {
-		if (!read_at(fd, &one, size, header->desc_offset + i * size))
+	size = sizeof(one.desc) + header.name_size;
+	for (i = 0; i < header.num_desc; i++) {
+		if (!read_at(stat->fd, &one, size,
+			     header.desc_offset + i * size))
 			return false;
-		if (!strncmp(one.desc.name, wanted, header->name_size))
-			return read_at(fd, value, sizeof(*value),
-				       header->data_offset + one.desc.offset);
+		if (!strncmp(one.desc.name, wanted, header.name_size)) {
+			stat->offset = header.data_offset + one.desc.offset;
+			return true;
+		}
 	}
 	return false;
 }
 
-bool stats_read_from(int stats_fd, const char *const *names, uint64_t *values,
-		     unsigned int count)
+struct kvm_stat kvm_stat_open(int kvm_fd, const char *name)
 {
-	struct kvm_stats_header header;
-	unsigned int i;
+	struct kvm_stat stat = { .fd = ioctl(kvm_fd, KVM_GET_STATS_FD, 0) };
 
-	if (!read_at(stats_fd, &header, sizeof(header), 0))
-		return false;
-
-	for (i = 0; i < count; i++) {
-		if (!find(stats_fd, &header, names[i], &values[i]))
-			return false;
-	}
-	return true;
-}
-
-int stats_open(int kvm_fd)
-{
-	int fd = ioctl(kvm_fd, KVM_GET_STATS_FD, 0);
-
+	if (stat.fd < 0)
+		return stat;
 	/* KVM cannot do it at once.  A child cannot use it, its memory is another. */
-	if (fd >= 0)
-		fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return fd;
+	fcntl(stat.fd, F_SETFD, FD_CLOEXEC);
+	if (!find(&stat, name))
+		kvm_stat_close(&stat);
+	return stat;
 }
 
 #else
 
-bool stats_read_from(int stats_fd, const char *const *names, uint64_t *values,
-		     unsigned int count)
+struct kvm_stat kvm_stat_open(int kvm_fd, const char *name)
 {
-	return false;
-}
-
-int stats_open(int kvm_fd)
-{
-	return -1;
+	return (struct kvm_stat){ .fd = -1 };
 }
 
 #endif /* KVM_GET_STATS_FD */
 
-bool stats_read(int kvm_fd, const char *const *names, uint64_t *values,
-		unsigned int count)
+bool kvm_stat_get(const struct kvm_stat *stat, uint64_t *value)
 {
-	int fd = stats_open(kvm_fd);
-	bool found;
+	return stat->fd >= 0 &&
+	       read_at(stat->fd, value, sizeof(*value), stat->offset);
+}
 
-	if (fd < 0)
-		return false;
-
-	found = stats_read_from(fd, names, values, count);
-	close_own(fd);
-	return found;
+void kvm_stat_close(struct kvm_stat *stat)
+{
+	if (stat->fd >= 0)
+		close_own(stat->fd);
+	stat->fd = -1;
 }

@@ -6,16 +6,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*
- * Reads the statistics @names[0] to @names[@count - 1] of a VM or a vCPU.
- * Waits while a vCPU is in KVM_RUN.  Returns false if one of them is missing.
- */
-bool stats_read(int kvm_fd, const char *const *names, uint64_t *values,
-		unsigned int count);
+/* One statistic of a VM or a vCPU. */
+struct kvm_stat {
+	int fd;			/* -1: KVM does not have it */
+	uint64_t offset;
+};
 
-/* The two halves of it, for who wants to read later: a descriptor, or -1. */
-int stats_open(int kvm_fd);
-bool stats_read_from(int stats_fd, const char *const *names, uint64_t *values,
-		     unsigned int count);
+/* Waits while a vCPU is in KVM_RUN. */
+struct kvm_stat kvm_stat_open(int kvm_fd, const char *name);
+
+/* Of one that is not open, nothing can be got, and there is nothing to close. */
+bool kvm_stat_get(const struct kvm_stat *stat, uint64_t *value);
+void kvm_stat_close(struct kvm_stat *stat);
 
 #endif /* STATS_H */

@@ -6,7 +6,6 @@
 
 #include <linux/kcmp.h>
 
-#include "own.h"
 #include "vms.h"
 
 /* Descriptors above are not followed: pages of the table that stay 0 are free. */
@@ -127,10 +126,8 @@ static void close_stats(struct object *object)
 {
 	struct vcpu *vcpu = (struct vcpu *)object;
 
-	if (object->kind != KIND_VCPU || vcpu->stats_fd < 0)
-		return;
-	close_own(vcpu->stats_fd);
-	vcpu->stats_fd = -1;
+	if (object->kind == KIND_VCPU)
+		kvm_stat_close(&vcpu->faults);
 }
 
 void vms_close(int fd)
@@ -221,7 +218,7 @@ struct vcpu *vms_add_vcpu(int fd, struct vm *vm)
 	vcpu->object = (struct object){ .kind = KIND_VCPU, .fd = fd };
 	vcpu->vm = vm;
 	vcpu->pace = FIRST_PACE;
-	vcpu->stats_fd = -1;
+	vcpu->faults.fd = -1;
 	vms_get(&vm->object);
 	set_object(fd, &vcpu->object);
 	vcpu->next = vm->vcpus;

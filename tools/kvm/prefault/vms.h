@@ -15,6 +15,7 @@
 #include <linux/kvm.h>
 
 #include "pre-fault.h"
+#include "stats.h"
 
 /* What a descriptor stands for. */
 enum kind {
@@ -105,7 +106,7 @@ struct vcpu {
 	sigset_t mask;		/* of KVM_SET_SIGNAL_MASK */
 	uint64_t pace;		/* bytes that take about a millisecond */
 	uint64_t unable_until;	/* ns */
-	int stats_fd;		/* -1: none */
+	struct kvm_stat faults;	/* for the report, if one is asked for */
 };
 
 void vms_lock(void);

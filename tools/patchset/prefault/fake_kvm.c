@@ -8,9 +8,14 @@
  * FAKE_ERROR_AT=GPA	only at this address
  * FAKE_ERROR_COUNT=N	so many times only
  * FAKE_NS_PER_PAGE=N	how long KVM_PRE_FAULT_MEMORY takes
+ * FAKE_HUGE=GPA		memory below is mapped by 2 MiB, an entry each, else by
+ *			pages
+ * FAKE_HUGE_SIZE=N	by N bytes
+ * FAKE_MAPPED=GPA	memory below needs no entries
  * FAKE_STATS=N		KVM_GET_STATS_FD works so many times; a vCPU has taken 7
- *			faults, and has made an entry for each page
- * FAKE_STATS_WAIT=1	it takes until no SIGUSR1 is pending
+ *			faults, and tells the entries that it has made
+ * FAKE_STATS_READS=N	they can be read so many times
+ * FAKE_STATS_WAIT=1	which takes until no SIGUSR1 is pending
  * FAKE_KICK_STATS=N	in its Nth call, SIGUSR1 for this thread
  * FAKE_KICK_PROCESS=N	in the Nth KVM_PRE_FAULT_MEMORY, one for the process
  * FAKE_NO_POPULATE=N	no MADV_POPULATE_* in slot N
@@ -43,6 +48,9 @@
 #define PAGE	4096
 #define SLOTS	16
 #define FAULTS	7
+#define FDS	1024
+#define PAGES	(8192 * 256)	/* of 8 GiB */
+#define VALUES	512	/* where they are in the statistics */
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ	22
@@ -55,8 +63,9 @@ static int (*real_ioctl)(int fd, unsigned long request, ...);
 static int log_fd = -1;
 static int errors_left;
 static struct kvm_userspace_memory_region slots[SLOTS];
-static unsigned int stats_opened, pre_faulted;
-static unsigned long long entries;
+static unsigned int stats_opened, stats_read, pre_faulted;
+static __u64 entries[FDS];	/* by descriptor of a vCPU */
+static bool mapped[PAGES];
 
 static void (*real_free)(void *memory);
 static bool frees;
@@ -124,6 +133,8 @@ static struct vcpu *map_vcpu(int fd)
 
 static void set_slot(const struct kvm_userspace_memory_region *region)
 {
+	if (!region->memory_size)
+		memset(mapped, false, sizeof(mapped));
 	if (region->slot < SLOTS)
 		slots[region->slot] = *region;
 }
@@ -176,9 +187,38 @@ static void take_time(unsigned long long pages)
 		nanosleep(&pause, NULL);
 }
 
+/* Returns whether that takes an entry. */
+static bool map_page(unsigned long long page)
+{
+	unsigned long long i, nr = number("FAKE_HUGE_SIZE", 2 << 20) / PAGE;
+
+	if (page >= PAGES)
+		return true;
+	if (page * PAGE < number("FAKE_MAPPED", 0) ||
+	    __atomic_exchange_n(&mapped[page], true, __ATOMIC_RELAXED))
+		return false;
+	for (i = 0; page * PAGE < number("FAKE_HUGE", 0) && i < nr; i++)
+		mapped[(page & ~(nr - 1)) + i] = true;
+	return true;
+}
+
+static void map(int fd, struct kvm_pre_fault_memory *range,
+		unsigned long long size)
+{
+	unsigned long long page = range->gpa / PAGE, end = page + size / PAGE;
+
+	note("pre-fault %d 0x%llx 0x%llx", fd, (unsigned long long)range->gpa,
+	     size);
+	for (; page < end; page++)
+		entries[fd] += map_page(page);
+	range->gpa += size;
+	range->size -= size;
+}
+
 static int pre_fault(int fd, struct kvm_pre_fault_memory *range)
 {
 	unsigned long long at = number("FAKE_ERROR_AT", range->gpa);
+	unsigned long long size = range->size;
 
 	if (fails(range)) {
 		if (at == range->gpa) {
@@ -189,21 +229,14 @@ static int pre_fault(int fd, struct kvm_pre_fault_memory *range)
 		}
 		/* Up to there it works, the next call tells. */
 		__atomic_fetch_add(&errors_left, 1, __ATOMIC_RELAXED);
-		note("pre-fault %d 0x%llx 0x%llx", fd,
-		     (unsigned long long)range->gpa, at - range->gpa);
-		range->size -= at - range->gpa;
-		range->gpa = at;
+		map(fd, range, at - range->gpa);
 		return 0;
 	}
-	note("pre-fault %d 0x%llx 0x%llx", fd, (unsigned long long)range->gpa,
-	     (unsigned long long)range->size);
+	map(fd, range, size);
 	if (__atomic_add_fetch(&pre_faulted, 1, __ATOMIC_RELAXED) ==
 	    number("FAKE_KICK_PROCESS", 0))
 		kill(getpid(), SIGUSR1);
-	__atomic_add_fetch(&entries, range->size / PAGE, __ATOMIC_RELAXED);
-	take_time(range->size / PAGE);
-	range->gpa += range->size;
-	range->size = 0;
+	take_time(size / PAGE);
 	return 0;
 }
 
@@ -281,16 +314,15 @@ static void put(int fd, const void *data, size_t size, off_t offset)
 		abort();
 }
 
-/* Two statistics, the names of which take 16 bytes. */
-static void put_stats(int fd)
+/* Two statistics, the names of which take 16 bytes, of descriptor @of. */
+static void put_stats(int fd, int of)
 {
 	static const char * const names[] = { "pf_taken", "pf_fixed" };
 	const struct kvm_stats_header header = {
-		.name_size = 16, .num_desc = 2, .desc_offset = 64,
-		.data_offset = 512,
+		.id_offset = of, .name_size = 16, .num_desc = 2,
+		.desc_offset = 64, .data_offset = VALUES,
 	};
 	struct kvm_stats_desc desc = { .size = 1 };
-	__u64 values[] = { FAULTS, entries };
 	char name[16];
 	int i;
 
@@ -303,7 +335,6 @@ static void put_stats(int fd)
 		snprintf(name, sizeof(name), "%s", names[i]);
 		put(fd, name, sizeof(name), offset + sizeof(desc));
 	}
-	put(fd, values, sizeof(values), 512);
 }
 
 static bool is_pending(int signal)
@@ -322,14 +353,60 @@ static int get_stats(int of)
 	note("stats %d", of);
 	if (nr == number("FAKE_KICK_STATS", 0))
 		raise(SIGUSR1);
-	while (number("FAKE_STATS_WAIT", 0) && is_pending(SIGUSR1))
-		usleep(1000);
 	if (nr > number("FAKE_STATS", 0)) {
 		errno = ENOTTY;
 		return -1;
 	}
-	fd = descriptor();
-	put_stats(fd);
+	fd = memfd_create("fake-stats", MFD_CLOEXEC);
+	if (fd < 0)
+		abort();
+	put_stats(fd, of);
+	return fd;
+}
+
+static bool is_stats(int fd)
+{
+	char path[32], name[32] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return readlink(path, name, sizeof(name) - 1) > 0 &&
+	       !strncmp(name, "/memfd:fake-stats", 17);
+}
+
+/* Of the statistics, which are as they are when they are read. */
+static bool put_values(int fd)
+{
+	struct kvm_stats_header header;
+	__u64 values[] = { FAULTS, 0 };
+
+	while (number("FAKE_STATS_WAIT", 0) && is_pending(SIGUSR1))
+		usleep(1000);
+	if (__atomic_add_fetch(&stats_read, 1, __ATOMIC_RELAXED) >
+	    number("FAKE_STATS_READS", 1000000))
+		return false;
+	if (syscall(SYS_pread64, fd, &header, sizeof(header), 0) < 0)
+		abort();
+	values[1] = entries[header.id_offset];
+	put(fd, values, sizeof(values), VALUES);
+	return true;
+}
+
+ssize_t pread(int fd, void *data, size_t size, off_t offset)
+{
+	if (offset >= VALUES && is_stats(fd) && !put_values(fd)) {
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_pread64, fd, data, size, offset);
+}
+
+static int create(void)
+{
+	int fd = descriptor();
+
+	if (fd >= FDS)
+		abort();
+	entries[fd] = 0;
 	return fd;
 }
 
@@ -345,7 +422,7 @@ int ioctl(int fd, unsigned long request, ...)
 	switch (request) {
 	case KVM_CREATE_VM:
 	case KVM_CREATE_VCPU:
-		return descriptor();
+		return create();
 	case KVM_CHECK_EXTENSION:
 		return (long)argument == KVM_CAP_PRE_FAULT_MEMORY &&
 		       number("FAKE_CAP", 1);

@@ -213,6 +213,128 @@ class MemoryTest(Case):
                 self.assertEqual(result.merged[-1], (16 * MIB, 17 * MIB))
 
 
+class HugeTest(Case):
+    """Memory in huge pages, as far as KVM's statistics tell."""
+    HUGE = 2 * MIB
+    LAST = 9 * PAGE
+    SOME = ("vm", "slot=0,0,16", "vcpu", "run=0")
+
+    def run_huge(self, *actions, options=(), **fake):
+        return self.run_vmm(*actions, options=options, **{"STATS": 1000, **fake})
+
+    def calls(self, start, end):
+        """That for the huge pages from @start to @end."""
+        return [(gpa - self.LAST, self.LAST) for gpa in range(start + self.HUGE, end + 1, self.HUGE)]
+
+    def tried(self, result):
+        return [gpa for gpa, size in result.faulted if not (gpa + size) % self.HUGE and size == self.LAST]
+
+    def pages(self, result):
+        """What has been done, even if twice."""
+        return {page for gpa, size in result.faulted for page in range(gpa, gpa + size, PAGE)}
+
+    def assert_all(self, result, start, end):
+        self.assertEqual(self.pages(result), set(range(start, end, PAGE)))
+
+    def test_one_call_for_each(self):
+        result = self.run_huge("vm", "slot=0,0,40", "vcpu", "run=0", HUGE=40 * MIB)
+        self.assertEqual(result.faulted, self.calls(0, 40 * MIB))
+        self.assert_lines(result, "pre-faulted 40 of 40 MiB", "stage-2 entries made: 20,")
+
+    def test_by_several_vcpus(self):
+        result = self.run_vmm("vm", "slot=0,0,64", "vcpu", "vcpu", "threads", same=False,
+                              HUGE=64 * MIB, STATS=1000, NS_PER_PAGE=200000)
+        self.assertEqual(result.faulted, self.calls(0, 64 * MIB))
+        self.assertIn("entries made: 32,", result.err)
+
+    def test_after_a_kick(self):
+        result = self.run_vmm("vm", "slot=0,0,64", "vcpu", "kick=0,exit", "run=0", same=False,
+                              HUGE=64 * MIB, STATS=1000, NS_PER_PAGE=1000000)
+        self.assertEqual(result.faulted, self.calls(0, 64 * MIB))
+        self.assertIn("kicks 1", result.err)
+
+    def test_what_is_not_in_whole_blocks(self):
+        for actions, options in ((("vm", "slot=0,0x380000,6", "vcpu", "run=0"), ()),
+                                 (self.SOME, ["--range=3584k+6M"])):
+            result = self.run_huge(*actions, options=options, HUGE=64 * MIB)
+            self.assertEqual(result.merged, [(3584 << 10, 4 * MIB), (6 * MIB - self.LAST, 6 * MIB),
+                                             (8 * MIB - self.LAST, 9728 << 10)])
+
+    def test_by_one_gib(self):
+        result = self.run_huge("vm", "slot=0,0,64", "vcpu", "run=0", HUGE=64 * MIB, HUGE_SIZE=1024 * MIB)
+        self.assertEqual(result.faulted, self.calls(0, 64 * MIB))
+        self.assertIn("entries made: 1,", result.err)
+
+    def test_absent_pages_behind_a_huge_one(self):
+        result = self.run_huge("vm", "slot=0,0,16,tail", "vcpu", "run=0", HUGE=self.HUGE)
+        tail = self.HUGE - (64 << 10)
+        self.assertEqual(self.pages(result), set(range(self.HUGE - self.LAST, self.HUGE, PAGE)) |
+                         {page for page in range(self.HUGE, 16 * MIB, PAGE) if page % self.HUGE >= tail})
+        self.assert_lines(result, "pre-faulted 2 of 16 MiB", "left out: 13 MiB .* not populated", "entries made: 113")
+
+    def test_absent_ends(self):
+        result = self.run_huge("vm", "slot=0,0,8,half", "vcpu", "run=0", HUGE=8 * MIB)
+        self.assertEqual(result.merged, [(page, page + PAGE) for page in range(0, 8 * MIB, 2 * PAGE)])
+
+    def test_seldom_where_there_are_none(self):
+        result = self.run_huge("vm", "slot=0,0,64", "vcpu", "run=0")
+        self.assert_all(result, 0, 64 * MIB)
+        self.assertEqual([(gpa + self.LAST) // self.HUGE - 1 for gpa in self.tried(result)],
+                         [0, 1, 3, 6, 10, 15, 21, 28])
+        self.assert_lines(result, "pre-faulted 64 of 64 MiB", "stage-2 entries made: 16384,")
+        # Once there is one, that starts anew.
+        result = self.run_huge("vm", "slot=0,0x40000000,4", "slot=1,0,2", "slot=2,0x80000000,16", "vcpu", "run=0",
+                               HUGE=self.HUGE)
+        self.assertEqual([gpa // self.HUGE for gpa in self.tried(result)],
+                         [0, 512, 513, 1024, 1025, 1027, 1030])
+
+    def test_huge_pages_behind_others(self):
+        # The first slot is not the lowest.
+        result = self.run_huge("vm", "slot=0,0x40000000,16", "slot=1,0,16", "vcpu", "run=0", HUGE=16 * MIB)
+        self.assertEqual(result.faulted[:8], self.calls(0, 16 * MIB))
+        result = self.run_huge("vm", "slot=0,0,8,none", "slot=1,0x800000,8", "vcpu", "run=0", HUGE=16 * MIB)
+        self.assertEqual(result.faulted, self.calls(8 * MIB, 16 * MIB))
+
+    def test_one_fault_may_map_a_few_pages(self):
+        """As without KVM's TDP MMU, which looks ahead."""
+        result = self.run_huge(*self.SOME, HUGE=16 * MIB, HUGE_SIZE=8 * PAGE)
+        self.assert_all(result, 0, 16 * MIB)
+
+    def test_mapped_before(self):
+        """By the guest, which tells nothing about the pages around."""
+        self.assert_all(self.run_huge(*self.SOME, MAPPED=16 * MIB), 0, 16 * MIB)
+
+    def test_page_by_page_without_knowing(self):
+        for options, fake in (((), {"STATS": 0}), ((), {"NO_PAGEMAP": 1}),
+                              (["--absent=read"], {}), (["--populate"], {})):
+            with self.subTest(f"{options} {fake}"):
+                result = self.run_huge(*self.SOME, options=options, HUGE=16 * MIB, **fake)
+                self.assertEqual(result.merged, [(0, 16 * MIB)])
+                self.assertEqual(self.tried(result), [])
+        result = self.run_huge("vm", "slot=0,0,16,askew", "vcpu", "run=0", HUGE=16 * MIB)
+        self.assertEqual((result.merged, self.tried(result)), ([(0, 16 * MIB)], []))
+
+    def test_statistics_that_cannot_be_read(self):
+        # The first read is that for the report, then there are two for each block.
+        for reads in range(4):
+            self.assert_all(self.run_huge(*self.SOME, STATS_READS=reads), 0, 16 * MIB)
+
+    def test_errors_are_for_the_way_page_by_page(self):
+        start = self.HUGE - self.LAST
+        for error in 4, 11, 14, 95, 133:
+            with self.subTest(error):
+                result = self.run_huge(*self.SOME, ERROR=error, ERROR_AT=start, ERROR_COUNT=1)
+                self.assert_all(result, 0, 16 * MIB)
+                self.assertIn("pre-faulted 16 of 16 MiB", result.err)
+        # One entry, but not for all that was asked for.
+        for error in 14, 133:
+            result = self.run_huge(*self.SOME, ERROR=error, ERROR_AT=start + PAGE)
+            self.assertEqual(self.pages(result), set(range(0, 16 * MIB, PAGE)) - {start + PAGE})
+            self.assertIn("left out: 4 KiB for errors", result.err)
+        result = self.run_huge(*self.SOME, "run=0", ERROR=22)
+        self.assert_lines(result, "stopped after 0 of 16 MiB: .*Invalid argument.*; the VMM runs as without")
+
+
 class ErrorTest(Case):
     ACTIONS = ("vm", "slot=0,0,32", "vcpu", "run=0", "run=0")
 
@@ -315,7 +437,7 @@ class KickTest(Case):
     def test_no_eintr_for_what_another_thread_takes(self):
         # The turn ends for it, and that takes longer than for the other thread to take it.
         result = self.run_vmm(*self.START, "spare", "run=0", "run=0", same=False, KICK_PROCESS=20,
-                              STATS=1000, STATS_WAIT=1, **self.SLOW)
+                              options=["--absent=read"], STATS=1000, STATS_WAIT=1, **self.SLOW)
         self.assertEqual(result.out, 2 * "run 0: 0 ENOTUNIQ, immediate_exit 0, exit io\n")
         self.assertIn("kicks 1", result.err)
 
@@ -476,22 +598,22 @@ class ReportTest(Case):
         self.assertIn("at exit: stage-2 faults taken by the guest: 14", result.err)
 
     def test_no_number_is_better_than_a_wrong_one(self):
-        for count in (0, 1):
-            result = self.run_vmm("vm", "slot=0,0,4", "vcpu", "run=0", "run=0", "slot=1,0x1000000,4", STATS=count)
+        for fake in {"STATS": 0}, {"STATS": 1, "STATS_READS": 0}, {"STATS": 1, "STATS_READS": 1}:
+            result = self.run_vmm("vm", "slot=0,0,4", "vcpu", "run=0", "run=0", "slot=1,0x1000000,4", **fake)
             self.assert_lines(result, "pass 1: pre-faulted 4 of 4 MiB")
 
     def test_entries_before_this_pass(self):
         # One read works, the other one of the second pass does not.
-        result = self.run_vmm(*self.ACTIONS, "delete=0", "slot=0,0,4", "sleep=20", "run=0", STATS=4,
-                              options=["--again", "--settle=10"])
+        result = self.run_vmm(*self.ACTIONS, "delete=0", "slot=0,0,4", "sleep=20", "run=0", STATS=1000,
+                              STATS_READS=3, options=["--again", "--settle=10", "--absent=read"])
         self.assertEqual(result.err.count("stage-2 entries made"), 1)
         self.assertIn("pass 2", result.err)
 
     def test_a_vm_that_is_closed_is_not_asked(self):
         asked = self.run_vmm(*self.ACTIONS, STATS=1000).stats
-        self.assertEqual(len(asked), 3)
-        asked = self.run_vmm(*self.ACTIONS[:-1], "closevm", "run=0", STATS=1000).stats
         self.assertEqual(len(asked), 2)
+        asked = self.run_vmm(*self.ACTIONS[:-1], "closevm", "run=0", STATS=1000).stats
+        self.assertEqual(len(asked), 1)
 
 
 class WhenTest(Case):

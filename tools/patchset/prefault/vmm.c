@@ -7,7 +7,9 @@
  *	slot=N,GPA,MIB,HOST	a memslot; HOST: full, none or half (every second
  *				page, from the first) of it is in host memory, or
  *				zero: has been read, and has the zero page, or
- *				huge-zero: a huge one; or shared: a file's
+ *				huge-zero: a huge one; or shared: a file's; or
+ *				tail: the last 64 KiB of each 2 MiB are; or askew:
+ *				as full, but no 2 MiB of it can be in a huge page
  *	delete=N		that slot
  *	vcpu			one more, with the next index
  *	run=INDEX		KVM_RUN
@@ -43,6 +45,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +58,8 @@
 #include <linux/kvm.h>
 
 #define PAGE		4096
+#define HUGE		(2UL << 20)
+#define TAIL		(64UL << 10)
 #define VCPUS_MAX	64
 
 static int vm_fd, vcpu_fds[VCPUS_MAX], vcpus;
@@ -69,21 +74,40 @@ static void check(bool good, const char *what)
 	exit(1);
 }
 
-static char *host_memory(size_t size, const char *how)
+/* So that huge pages fit, or do not. */
+static char *map_memory(size_t size, long long gpa, const char *how)
 {
 	int flags = strcmp(how, "shared") ? MAP_PRIVATE : MAP_SHARED;
-	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	char *memory = mmap(NULL, size + 2 * HUGE, PROT_READ | PROT_WRITE,
 			    flags | MAP_ANONYMOUS, -1, 0);
-	size_t offset, stride = !strcmp(how, "half") ? 2 * PAGE : PAGE;
 
 	check(memory != MAP_FAILED, "mmap");
+	memory += -(uintptr_t)memory % HUGE + gpa % HUGE;
+	return strcmp(how, "askew") ? memory : memory + PAGE;
+}
+
+static bool is_touched(size_t offset, const char *how)
+{
+	if (!strcmp(how, "tail"))
+		return offset % HUGE >= HUGE - TAIL;
+	return strcmp(how, "none");
+}
+
+static char *host_memory(size_t size, long long gpa, const char *how)
+{
+	size_t offset, stride = !strcmp(how, "half") ? 2 * PAGE : PAGE;
+	char *memory = map_memory(size, gpa, how);
+
 	madvise(memory, size, strcmp(how, "huge-zero") ? MADV_NOHUGEPAGE :
 						      MADV_HUGEPAGE);
-	for (offset = 0; strcmp(how, "none") && offset < size; offset += stride)
+	for (offset = 0; offset < size; offset += stride) {
+		if (!is_touched(gpa + offset, how))
+			continue;
 		if (!strstr(how, "zero"))
 			memory[offset] = 1;
 		else
 			__atomic_load_n(&memory[offset], __ATOMIC_RELAXED);
+	}
 	return memory;
 }
 
@@ -100,7 +124,7 @@ static void set_slot(const char *text)
 	region.memory_size = (size_t)mib << 20;
 	if (mib)
 		region.userspace_addr =
-			(unsigned long)host_memory(region.memory_size, how);
+			(unsigned long)host_memory(region.memory_size, gpa, how);
 	check(!ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region), "slot");
 }
 
