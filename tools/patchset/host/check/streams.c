@@ -3,23 +3,10 @@
  * Reads two migration streams, and says how the tables in them differ; with a trace,
  * also when the parts of the second were sent.
  */
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "../migrate/say.h"
-#include "../migrate/stream.h"
-#include "../migrate/trace.h"
-
-void bail_out(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vprintf(format, arguments);
-	va_end(arguments);
-	exit(1);
-}
+#include "stream.h"
+#include "trace.h"
 
 int main(int argc, char **argv)
 {

@@ -9,8 +9,9 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = [os.path.join(HERE, "streams.c"),
-           *(os.path.join(os.path.dirname(HERE), "migrate", name)
-             for name in ("stream.c", "table.c", "trace.c"))]
+           *(os.path.join(os.path.dirname(HERE), name)
+             for name in ("migrate/stream.c", "migrate/table.c",
+                          "migrate/trace.c", "client/say.c"))]
 
 START, PART, END, FULL = 1, 2, 3, 4
 RAM, HTAB = 2, 3
@@ -61,7 +62,10 @@ class Streams(unittest.TestCase):
         cls.directory = directory.name
         cls.program = os.path.join(cls.directory, "streams")
         subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror",
-                        "-fsanitize=address,undefined", "-o", cls.program,
+                        "-fsanitize=address,undefined",
+                        "-I", os.path.join(os.path.dirname(HERE), "client"),
+                        "-I", os.path.join(os.path.dirname(HERE), "migrate"),
+                        "-o", cls.program,
                         *SOURCES], check=True)
 
     def write(self, *streams):

@@ -12,6 +12,8 @@ from lib import deps, kernel as kbuild, ui
 CC = "gcc"
 # The file by which a program of several goes; its directory is the program's.
 MAIN = "main.c"
+# What all such programs are linked with, see README.
+CLIENT = os.path.join(project.HOST, "client")
 # dirty_log_test.c of Debian's 6.1 uses a macro that its library does not have.
 EXTRA_CFLAGS = "-DTEST_ASSERT_EQ=ASSERT_EQ"
 
@@ -126,7 +128,10 @@ def name(program):
 
 def _own_sources(program):
     path = Path(project.HOST, program)
-    return sorted(path.parent.glob("*.c")) if path.name == MAIN else [path]
+    if path.name != MAIN:
+        return [path]
+    return [source for directory in (path.parent, Path(CLIENT))
+            for source in sorted(directory.glob("*.c"))]
 
 
 def binary(arch, program):
@@ -151,7 +156,7 @@ def _own_program(arch, program):
     out = binary(arch, program)
     os.makedirs(os.path.dirname(out), exist_ok=True)
     _logged([_compiler(arch), "-static", "-s", "-O2", "-Wall", "-Wextra",
-             "-Werror", "-o", out, *_own_sources(program)],
+             "-Werror", "-I", CLIENT, "-o", out, *_own_sources(program)],
             project.under("logs", "build-host-programs.log"), program)
 
 

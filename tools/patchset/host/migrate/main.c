@@ -16,7 +16,6 @@
  * With "log", says when QEMU sent which part of the table.
  */
 #define _GNU_SOURCE
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,19 +53,6 @@ static const char *const names[CASES] = {
 static bool failed[CASES];
 
 static bool with_log;
-
-void bail_out(const char *format, ...)
-{
-	va_list arguments;
-
-	printf("Bail out! ");
-	va_start(arguments, format);
-	vprintf(format, arguments);
-	va_end(arguments);
-	printf("\n");
-	fflush(stdout);
-	_exit(1);
-}
 
 static int seconds(void)
 {
