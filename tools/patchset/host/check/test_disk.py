@@ -53,7 +53,7 @@ class Made(unittest.TestCase):
 
     def make(self, user=0):
         with mock.patch.object(os, "geteuid", lambda: user):
-            disk.make("powerpc", ("dash", "qemu-system-ppc"))
+            disk.need("powerpc", ("dash", "qemu-system-ppc"))
         return disk.image("powerpc", ("dash", "qemu-system-ppc"))
 
 
@@ -77,6 +77,16 @@ class DiskTest(Made):
         path = self.make()
         self.assertEqual(os.listdir(os.path.dirname(path)),
                          [os.path.basename(path)])
+
+    def test_made_once(self):
+        self.make()
+        self.commands.clear()
+        self.make()
+        self.assertEqual(self.commands, [])
+
+    def test_none_is_wanted(self):
+        disk.need("powerpc", ())
+        self.assertEqual(self.commands, [])
 
     def test_nothing_is_left_of_a_failure(self):
         for self.fails in ("mmdebstrap", "tar", "mke2fs"):
@@ -123,7 +133,7 @@ class ProgramTest(unittest.TestCase):
     def test_guest(self):
         with mock.patch.object(build, "contents", lambda *_: b"GUEST"), \
                 mock.patch.object(initramfs, "read", lambda _: b"KERNEL"):
-            files = boot._guest_files("powerpc", "churn.c")
+            files = boot.guest_files("powerpc", "churn.c")
         self.assertEqual(files["g/kernel"], b"KERNEL")
         self.assertIn(b"GUEST", files["g/churn"])
 

@@ -152,6 +152,10 @@ class TestTest(Tables):
             self.assertRefused("[a]\ndefault = one\nguest = churn.c\n",
                                "x86_64-guest.config")
 
+    def test_tool_without_its_libraries(self):
+        self.assertRefused("[a]\ndefault = one\ntool = tools/kvm/t\n",
+                           "libraries on a disk, not one")
+
     def test_runs_nowhere(self):
         self.assertRefused("[a]\nkind = tap\n", "somewhere")
 

@@ -46,7 +46,7 @@ def _test_line(test, slow):
                      path, *test.args])
 
 
-def _guest_files(arch, program):
+def guest_files(arch, program):
     """What a test needs to boot a guest in which a program is init."""
     guest = initramfs.archive({"init": build.contents(arch, program)})
     kernel = initramfs.read(build.kernel_image(arch, stanza.GUEST))
@@ -62,12 +62,13 @@ def _make_images(host, entries, directory):
         files[f"t/{build.name(test.program)}"] = build.contents(host.arch,
                                                                 test.program)
         if test.guest:
-            files.update(_guest_files(host.arch, test.guest))
+            files.update(guest_files(host.arch, test.guest))
+        if test.tool:
+            files.update(build.tool(test.tool))
     archive = os.path.join(directory, "initramfs.cpio")
     initramfs.build(archive, files)
-    return Images(directory, build.kernel_image(host.arch, host.flavour), archive,
-                  tests[0].memory or host.memory,
-                  disk.image(host.arch, host.disk) if host.disk else None)
+    return Images(directory, build.kernel_image(host.arch, host.flavour),
+                  archive, tests[0].memory or host.memory, disk.of(host))
 
 
 def _limits(host, entries):

@@ -14,6 +14,8 @@ CC = "gcc"
 MAIN = "main.c"
 # What all such programs are linked with, see README.
 CLIENT = os.path.join(project.HOST, "client")
+# What tools for users are built for.
+TOOL_ARCH = "x86_64"
 # dirty_log_test.c of Debian's 6.1 uses a macro that its library does not have.
 EXTRA_CFLAGS = "-DTEST_ASSERT_EQ=ASSERT_EQ"
 
@@ -34,7 +36,8 @@ class BuildError(Exception):
 def packages():
     """Installs what is missing of the Debian packages that a run needs."""
     try:
-        deps.need(Path(project.TOP), "source", "kernel", "host", "model")
+        deps.need(Path(project.TOP), "source", "kernel", "host", "model",
+                  "disk", "bench")
     except ui.Failure as failure:
         raise BuildError(str(failure)) from None
 
@@ -184,6 +187,32 @@ def programs(arch, wanted):
         _kvm_selftests(arch, kvm)
     for program in ["init.c", *filter(_is_own, sorted(wanted))]:
         _own_program(arch, program)
+
+
+def _tool(source):
+    return project.under("selftests", TOOL_ARCH, "tools",
+                         os.path.basename(source))
+
+
+def install_tool(source):
+    """Builds a tool for users, and installs it as for /opt of a host.
+
+    It is built for this machine, and needs libraries in the host.
+    """
+    root = _tool(source)
+    shutil.rmtree(root, ignore_errors=True)
+    os.makedirs(os.path.join(root, "build"))
+    _logged(["make", "-C", os.path.join(project.TOP, source), "install",
+             f"OUTPUT={root}/build/", f"DESTDIR={root}/tree", "prefix=/opt"],
+            project.under("logs", f"build-{os.path.basename(source)}.log"),
+            source)
+
+
+def tool(source):
+    """What install_tool() has installed, as {path in a host: contents}."""
+    tree = os.path.join(_tool(source), "tree")
+    return {os.path.relpath(path, tree): initramfs.read(path)
+            for path in _files(tree)}
 
 
 def plugin(directory, source):

@@ -27,6 +27,10 @@ def image(arch, packages):
     return project.under("disks", f"{arch}-{key}.ext4")
 
 
+def of(host):
+    return image(host.arch, host.disk) if host.disk else None
+
+
 def _extract(arch, packages, root):
     """Gets the packages, and what they depend on, into a directory."""
     release, tar = _release(), f"{root}.tar"
@@ -56,7 +60,11 @@ def build_image(arch, packages):
         os.replace(new, path)
 
 
-def make(arch, packages):
+def need(arch, packages):
+    """Makes the disk of hosts with these packages, if there is none."""
+    if not packages or os.path.exists(image(arch, packages)):
+        return
+    ui.say(f"making the disk with {' '.join(packages)} for {arch}")
     try:
         deps.need(Path(project.TOP), "disk")
         build_image(arch, packages)

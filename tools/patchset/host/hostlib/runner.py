@@ -29,19 +29,14 @@ class Cores:
             self._changed.notify_all()
 
 
-def _build_disks(hosts):
-    for arch, packages in sorted({(host.arch, host.disk) for host in hosts
-                                  if host.disk}):
-        if not os.path.exists(disk.image(arch, packages)):
-            report.say(f"making the disk with {' '.join(packages)} for {arch}")
-            disk.make(arch, packages)
-
-
 def build_for(entries, hosts, accel_asked=None):
     """Builds what some entries need to run."""
     build.packages()
     machines = [entry for entry in entries if entry.host != stanza.HERE]
-    _build_disks([hosts[entry.host] for entry in machines])
+    for arch, packages in sorted({(hosts[entry.host].arch,
+                                   hosts[entry.host].disk)
+                                  for entry in machines}):
+        disk.need(arch, packages)
     kernels = {(hosts[entry.host].arch, hosts[entry.host].flavour)
                for entry in machines}
     kernels |= {(hosts[entry.host].arch, stanza.GUEST)
@@ -62,6 +57,9 @@ def build_for(entries, hosts, accel_asked=None):
         if arch == "x86_64" and not accel_asked and not accel.missing():
             programs.add(accel.TRIAL.program)
         build.programs(arch, programs)
+    for source in sorted({entry.test.tool for entry in machines
+                          if entry.test.tool}):
+        build.install_tool(source)
 
 
 def _order(kernel):

@@ -28,8 +28,9 @@ NEEDS_ARCH = "x86_64"
 
 HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
              "disk", "cmdline", "boot", "slow", "boots"}
-TEST_KEYS = {"kind", "program", "args", "guest", "default", "full", "class",
-             "timeout", "memory", "cmdline", "skip", "stock", "needs", "why"}
+TEST_KEYS = {"kind", "program", "args", "guest", "tool", "default", "full",
+             "class", "timeout", "memory", "cmdline", "skip", "stock", "needs",
+             "why"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Test:
     needs: tuple
     why: str
     guest: str = ""
+    tool: str = ""
 
     def allowed_skip(self, host):
         """A regular expression of the skips allowed on a host, or None."""
@@ -213,6 +215,7 @@ def _test(path, section, hosts):
                 program=section.get("program", name),
                 args=tuple(shlex.split(section.get("args", ""))),
                 guest=section.get("guest", ""),
+                tool=section.get("tool", ""),
                 timeout=_number(path, name, int, section.get("timeout", "60")),
                 memory=_number(path, name, int, section.get("memory", "0")),
                 cmdline=section.get("cmdline", ""),
@@ -247,6 +250,11 @@ def _entries(path, section, test, hosts):
                              f"run on {row.host}")
         if test.guest:
             _flavour(path, name, hosts[row.host].arch, GUEST)
+        if test.tool and not (hosts[row.host].disk
+                              and hosts[row.host].arch == NEEDS_ARCH):
+            raise TableError(f"{path}: [{name}]: {test.tool} needs a host of "
+                             f"{NEEDS_ARCH} with libraries on a disk, not "
+                             f"{row.host}")
     if len({row.host for row in rows}) != len(rows):
         raise TableError(f"{path}: [{name}]: a host is named twice")
     return rows
