@@ -19,7 +19,7 @@ deps: ## install the Debian packages that are missing
 	@$(PATCHSET) deps
 
 .PHONY: demo
-demo: ## the main job from nothing: fetch, compose, build, boot, show [D=ppc]
+demo: ## the main job from nothing: fetch, compose, build, boot, show [D=boot|vmm|ppc]
 	@$(RUN) tools/patchset/host/demo --base $(BASE) $(D)
 
 .PHONY: test

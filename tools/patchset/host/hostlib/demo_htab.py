@@ -4,11 +4,9 @@ import csv
 import dataclasses
 import shutil
 import threading
-from pathlib import Path
 
-from hostlib import (boot, migrations, project as here, runner, stanza,
-                     verdict)
-from lib import deps, kernel
+from hostlib import boot, demos, migrations, runner, stanza, verdict
+from lib import deps
 from lib.ui import Failure, say
 
 ARCH = "powerpc"
@@ -57,11 +55,6 @@ def _text(columns, release):
           for what, one in columns.items()), NOTE))
 
 
-def _release(base):
-    tree = kernel.build_for(base, ARCH, "normal").out
-    return (tree / "include/config/kernel.release").read_text().strip()
-
-
 def _write_csv(path, columns):
     with open(path, "w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
@@ -71,22 +64,23 @@ def _write_csv(path, columns):
             writer.writerows(migrations.csv_rows(what, one))
 
 
+def _measure(hosts, out):
+    """Migrates on each kernel: {what: Migration}"""
+    entries = {what: _entry(name, hosts) for what, name in HOSTS.items()}
+    runner.build_for(list(entries.values()), hosts)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    return {what: _migrate(what, hosts[entry.host], entry, out)
+            for what, entry in entries.items()}
+
+
 def demo(base):
     deps.need(base.top, "bench")
     from hostlib import plots_migrations  # needs a package of these
-    here.set_base(base.name)
-    hosts = stanza.load_hosts(stanza.HOSTS)
-    entries = {what: _entry(name, hosts) for what, name in HOSTS.items()}
-    runner.build_for(list(entries.values()), hosts)
-    out = Path(here.under("demo-ppc"))
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
-    columns = {what: _migrate(what, hosts[entry.host], entry, out)
-               for what, entry in entries.items()}
-    text = _text(columns, _release(base))
-    (out / "table.txt").write_text(text + "\n")
+    out = base.out / "demo-ppc"
+    with base.lock("demo"):
+        columns = _measure(stanza.load_hosts(stanza.HOSTS), out)
     _write_csv(out / "parts.csv", columns)
     plots_migrations.draw(out, columns)
-    print(f"\n{text}\n")
-    say("the table, its figures, plots and all logs are in "
-        f"{here.shown(out)}/")
+    demos.show(base, out, _text(columns, demos.release(base, ARCH)),
+               "the table, its figures, plots")

@@ -7,7 +7,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from hostlib import boot, build, initramfs, machine, stanza, verdict
+from hostlib import boot, build, disk, initramfs, machine, stanza, verdict
 
 PROGRAM = "program"
 TIMEOUT = 1200
@@ -35,6 +35,7 @@ class Measurement:
     memory: int
     cmdline: str = ""
     extra: tuple = ()
+    timeout: int = TIMEOUT
     # Of the kernel once it has booted.  One that may be tainted may have said
     # why, until then.
     taint: str = "0"
@@ -44,13 +45,13 @@ class Measurement:
         return self.directory.name
 
 
-def build_initramfs(path, arch, kind, program, *arguments):
-    """The program, and the init of the test hosts, which runs it."""
+def build_initramfs(path, arch, kind, program, *arguments, files=None):
+    """The program, what it needs, and the test hosts' init, which runs it."""
     build.programs(arch, ())
-    name = f"bin/{Path(program).name}"
+    name = f"t/{Path(program).name}"
     line = " ".join([PROGRAM, kind, str(TIMEOUT), f"/{name}", *arguments])
     initramfs.build(path, {"init": build.contents(arch, "init.c"),
-                           name: initramfs.read(program),
+                           name: initramfs.read(program), **(files or {}),
                            "tests": f"{line}\n".encode()})
 
 
@@ -65,7 +66,8 @@ def _prepare(what):
         host = dataclasses.replace(host, cpu=CPU)
         more += ICOUNT
     images = boot.Images(str(what.directory), str(what.kernel),
-                         str(what.initramfs), what.memory)
+                         str(what.initramfs), what.memory,
+                         disk.of(host))
     cmdline = " ".join(filter(None, [CMDLINE, host.cmdline, what.cmdline,
                                      f"run={what.ident}"]))
     command, environment, terminal = boot.EMULATORS[host.emulator].prepare(
@@ -78,8 +80,8 @@ def _run(what, interrupted):
     shutil.rmtree(what.directory, ignore_errors=True)
     what.directory.mkdir(parents=True)
     command, environment, terminal = _prepare(what)
-    watch = machine.Watch(str(what.directory), {None: TIMEOUT,
-                                                PROGRAM: TIMEOUT})
+    watch = machine.Watch(str(what.directory), {None: what.timeout,
+                                                PROGRAM: what.timeout})
     ended = machine.run(str(what.directory), command, watch, interrupted,
                         environment, terminal)
     if not (what.directory / "console.log").is_file():

@@ -16,7 +16,7 @@ def _powers(values):
     return [10 ** n for n in range(math.ceil(math.log10(max(values))) + 1)]
 
 
-def _save(path, title, labels, series):
+def bars(path, title, labels, series):
     """`series`: {title: values}, each with a value for each label; the chart's
     rows go upwards."""
     scale = _powers([value for values in series.values() for value in values])
@@ -35,7 +35,7 @@ def _phase(path, runs, titles, cases, phase, title):
     series = {titles[name]: [runs[name].per_page(case, phase) for case in cases]
               for name in figures.KERNELS
               if runs[name].figure(cases[0], phase, "ns") is not None}
-    _save(path, title, [figures.CASES[case] for case in cases], series)
+    bars(path, title, [figures.CASES[case] for case in cases], series)
 
 
 def host(directory, name, runs, titles):
@@ -54,7 +54,7 @@ def host(directory, name, runs, titles):
 
 
 def parallel(path, rounds, titles):
-    _save(path, "ioctl on populated memory, ms of real time (medians)",
+    bars(path, "ioctl on populated memory, ms of real time (medians)",
           [titles[name] for name in rounds],
           {words: [statistics.median(getattr(one, which)) / 1e6
                    for one in rounds.values()]

@@ -1,21 +1,11 @@
-"""The demo of KVM_PRE_FAULT_MEMORY: a guest with and without it, on two kernels."""
+"""KVM_PRE_FAULT_MEMORY by itself: the example VMM with and without it, on two kernels."""
 import subprocess
 import threading
 
-from hostlib import measure, project as here, stanza
+from hostlib import demos, measure, stanza
+from hostlib.demos import ARCH, TITLES
 from lib import deps, kernel
 from lib.ui import Failure, Progress, say
-
-ARCH = "x86_64"
-FLAVOURS = {"stock": "the stock kernel", "normal": "the patched kernel"}
-
-
-def patchset(*words):
-    """Run a verb of the patch set, which shows its own progress and failure."""
-    status = subprocess.run([here.PATCHSET, *words]).returncode
-    if status:
-        raise SystemExit(status)
-
 
 def build_vmm(base, out):
     """The example VMM, from the patched tree."""
@@ -31,10 +21,10 @@ def build_vmm(base, out):
 
 def run_vmm(base, out, flavour, memory):
     """What the VMM measured on one kernel, as a dict of strings."""
-    say(f"booting {FLAVOURS[flavour]} under QEMU, with a guest in it")
-    progress = Progress(FLAVOURS[flavour])
+    say(f"booting {TITLES[flavour]} under QEMU, with a guest in it")
+    progress = Progress(TITLES[flavour])
     values = measure.values(measure.Measurement(
-        what=FLAVOURS[flavour], directory=out / flavour,
+        what=TITLES[flavour], directory=out / flavour,
         host=stanza.load_hosts(stanza.HOSTS)["x86-npt"],
         kernel=kernel.build_for(base, ARCH, flavour).out / "arch/x86/boot/bzImage",
         initramfs=out / "initramfs", memory=memory + 512), threading.Event())
@@ -126,18 +116,14 @@ def check_answers(stock, patched, out):
 
 def demo(base, memory=256):
     deps.need(base.top, "source", "kernel", "host")
-    for flavour in FLAVOURS:
-        patchset("kernel", "--base", base.name, "--arch", ARCH, "--flavour", flavour)
-    out = base.out / "demo"
+    demos.build_kernels(base, *TITLES)
+    out = base.out / "demo-vmm"
     out.mkdir(exist_ok=True)
     with base.lock("demo"):
         say("building the example VMM")
         measure.build_initramfs(out / "initramfs", ARCH, "exit", build_vmm(base, out),
                                 "--machine-readable", f"--memory={memory}")
-        stock, patched = (run_vmm(base, out, flavour, memory) for flavour in FLAVOURS)
+        stock, patched = (run_vmm(base, out, flavour, memory) for flavour in TITLES)
         check_answers(stock, patched, out)
-        release = kernel.build_for(base, ARCH, "normal").out / "include/config/kernel.release"
-        text = table(stock, patched, memory, release.read_text().strip())
-        (out / "table.txt").write_text(text + "\n")
-    print(f"\n{text}\n")
-    say(f"the table and all logs are in {out.relative_to(base.top)}/")
+        text = table(stock, patched, memory, demos.release(base, ARCH))
+    demos.show(base, out, text, "the table")
