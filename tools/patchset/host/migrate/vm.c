@@ -24,8 +24,8 @@
  * host's one CPU to the guest: for some hundred changes with the first, for thousands
  * with the second.
  */
-#define LIVE_LIMIT	(16 << 20)
-#define WAIT_LIMIT	(1 << 20)
+#define LIVE_LIMIT	(16 * 1024 * 1024)
+#define WAIT_LIMIT	(1024 * 1024)
 #define WAIT_MS		300
 
 /* How long the guest may be stopped for the rest: this makes QEMU go on, or stop. */
@@ -102,9 +102,9 @@ static void limit(struct vm *vm, const char *what, int value)
 	qmp(&vm->qmp, "migrate-set-parameters", arguments);
 }
 
-#define ENDED		LLONG_MAX
+#define OVER		LLONG_MAX
 
-/* The passes over memory that have begun, or that the migration has ended. */
+/* The passes over memory that have begun, or that the migration is over. */
 static long long pass(struct vm *vm)
 {
 	const char *answer = qmp(&vm->qmp, "query-migrate", "");
@@ -112,7 +112,7 @@ static long long pass(struct vm *vm)
 	if (qmp_is(answer, "status", "failed"))
 		bail_out("migration: %s", answer);
 	if (qmp_is(answer, "status", "completed"))
-		return ENDED;
+		return OVER;
 	return qmp_number(answer, "dirty-sync-count");
 }
 
@@ -154,7 +154,7 @@ struct migration vm_migrate(struct vm *vm, const char *path, int passes)
 	limit(vm, "max-bandwidth", WAIT_LIMIT);
 	usleep(WAIT_MS * 1000);
 	limit(vm, "downtime-limit", STOP_MS);
-	wait_for_pass(vm, ENDED);
+	wait_for_pass(vm, OVER);
 	return figures(vm);
 }
 
