@@ -16,6 +16,9 @@
 
 /**
  * pre_fault_once - one call of the ioctl
+ * @vcpu: that calls it
+ * @gpa: where the range begins
+ * @size: of the range, in bytes
  * @left: if not NULL, receives the bytes that remain
  *
  * Return: 0, or the negative errno.
@@ -41,6 +44,9 @@ static inline int pre_fault_once(struct kvm_vcpu *vcpu, uint64_t gpa,
 
 /**
  * pre_fault - call the ioctl until the range is done or a call fails
+ * @vcpu: that calls it
+ * @gpa: where the range begins
+ * @size: of the range, in bytes
  *
  * Return: 0, or the negative errno of the call that failed.
  */

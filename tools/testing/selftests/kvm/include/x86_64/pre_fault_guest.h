@@ -217,8 +217,11 @@ static inline void pf_add_vcpus(struct pf_vm *pf, unsigned int nr_vcpus)
 }
 
 /**
- * pf_create_with_ring - a VM with @mem as its test memory
+ * pf_create_with_ring - a VM with test memory
+ * @mem: the test memory
+ * @pages: its size
  * @flags: of the slot
+ * @nr_vcpus: of the VM
  * @ring_bytes: the size of a vCPU's dirty ring, 0 for none
  */
 static inline struct pf_vm pf_create_with_ring(void *mem, uint64_t pages,
