@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Whether the hosts in QEMU can use KVM for speed, or are emulated.
 
 A /dev/kvm that opens is not enough: the CPU flags, the module's parameter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """The bench of KVM_PPC_GET_HTAB_FD: passes over hash page tables, and hypercalls.
 
 Boots the stock kernel and ours with the same program on ppc-p8 and ppc-p9-hash,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """The bench of KVM_PRE_FAULT_MEMORY, side by side with mainline's and with none.
 
 Builds the kernels (stock, Debian's 6.12 with mainline's ioctl, and ours, which

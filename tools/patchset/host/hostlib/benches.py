@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """What the benches of both halves do: build, boot, and keep the values."""
 
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """A host in Bochs, which has VMX with EPT, unlike QEMU's TCG.
 
 It boots from a CD.  Debian's build has the debugger, which is told to

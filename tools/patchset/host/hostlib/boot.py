@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """One boot of a host: from its entries to a verdict on each."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Builds what a machine needs: kernels, selftests, init."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """The defects of the stock kernel: their names, and which tests show them."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """What pre-fault gives to guests of QEMU's: where it pays, and where not."""
 
 from hostlib import demos

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """The demo of KVM_PPC_GET_HTAB_FD: a live migration, on two kernels."""
 
 import csv

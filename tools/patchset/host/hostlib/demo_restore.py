@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """The demo of KVM_PRE_FAULT_MEMORY: QEMU restores a guest."""
 
 from hostlib import demos

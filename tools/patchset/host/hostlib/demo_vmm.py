@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """KVM_PRE_FAULT_MEMORY by itself: the example VMM with and without it, on two kernels."""
 import subprocess
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Disks with programs of Debian's, for hosts whose tests are about these.
 
 An ext4 image of what the packages and those that they depend on contain.  No

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """What the bench makes of the values that pre_fault_perf_test has printed.
 
 A value's key is CASE.PHASE.FIGURE.  Phases are the ioctl ("call"), the guest's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """What the bench makes of the values that htab_perf_test has printed.
 
 A value's key is JOB.SIZE.WHAT.BUFFER.ROUND.FIGURE.  SIZE is the order of a table,

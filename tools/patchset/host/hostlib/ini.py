@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Reads a table in the form of an .ini file."""
 
 import configparser

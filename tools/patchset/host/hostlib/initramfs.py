@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """A static initramfs, written as a newc cpio archive.
 
 Written here rather than by cpio(1), because a device node needs no root here.

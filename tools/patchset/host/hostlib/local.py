@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Tests that need no machine: unit tests and commands."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Runs an emulator until it ends, panics or has had its time."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Boots a machine with one program, for the values that the program prints.
 
 It prints them as KEY=VALUE; comments of TAP may be values, too.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """What the test `migrate` says of a live migration, and how it is shown.
 
 A part is what QEMU sends of the table at a time: in 5 ms while the guest runs,

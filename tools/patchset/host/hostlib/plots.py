@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Bar charts of the bench, as SVG."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Curves of the bench of KVM_PPC_GET_HTAB_FD, as SVG.
 
 Both axes are logarithmic: each label stands for a multiple of that before.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Curves of live migrations, as SVG: what each part of the table took."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """A host in QEMU's powernv, where KVM runs in hypervisor mode as on the metal.
 
 Never with parallel threads, whatever the number of CPUs: multi-threaded TCG has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Instructions by kernel function, counted by a plugin of QEMU's."""
 
 import bisect

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Where things are, and what the repository contains."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """A host in QEMU."""
 
 CMDLINE = "console=ttyS0 panic=-1 loglevel=6"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Guests of QEMU's in a machine: what restore/ measures of them."""
 
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """What has passed, so that FULL=1 can go on, and how long it took."""
 
 import hashlib

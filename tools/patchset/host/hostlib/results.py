@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """What the benches share: goals, differences, rows of a table, CSV."""
 
 import csv

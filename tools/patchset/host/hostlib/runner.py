@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Runs what was selected: local tests, builds, machines."""
 
 import concurrent.futures

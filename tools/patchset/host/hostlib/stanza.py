@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """The tables hosts.ini and tests.ini, and what of them a run selects."""
 
 import dataclasses

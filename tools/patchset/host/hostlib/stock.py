@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """What results on the stock kernel mean, and how ours compares.
 
 There a test shows the defects that its stanza lists.  A deterministic test has

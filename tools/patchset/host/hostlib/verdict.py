@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """From what a machine said to a verdict on each test.
 
 A test has passed if, on the verdict channel, it printed a plan and exactly
