@@ -50,6 +50,10 @@ refresh: ## regenerate the hooks after a base update, messages kept
 matrix: ## apply and compile the series on every version of the base that apt offers
 	@$(PATCHSET) matrix --base $(BASE)
 
+.PHONY: check
+check: ## all that tools find in the series: checkpatch, sparse, W=1, coccicheck, ... [C=name]
+	@$(PATCHSET) check --base $(BASE) $(C)
+
 .PHONY: kernel
 kernel: ## a test-host kernel: ARCH=x86_64|powerpc [FLAVOUR=debug|4k|modules|stock|stock-debug|guest]
 	@$(PATCHSET) kernel --base $(BASE) --arch "$(ARCH)" --flavour $(FLAVOUR)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from . import deps, kernel, matrix, prefixes, project, prove, refresh, series, source, tree
+from . import checks, deps, kernel, matrix, prefixes, project, prove, refresh, series, source, tree
 from .ui import Failure
 
 
@@ -58,6 +58,11 @@ def do_matrix(base, args):
     matrix.matrix(base, args.apply_only)
 
 
+def do_check(base, args):
+    deps.need(base.top, "source", "kernel", "check")
+    checks.run(base, args.names)
+
+
 def parser():
     main = argparse.ArgumentParser(prog="patchset", description="Compose, build, export and prove the patch series.")
     verbs = main.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -83,6 +88,9 @@ def parser():
     verb(do_refresh, "regenerate the hooks against the present base, messages kept")
     one = verb(do_matrix, "apply and compile the series on every version of the base that apt offers")
     one.add_argument("--apply-only", action="store_true", help="do not compile")
+    one = verb(do_check, "what tools find in the series, as a table")
+    one.add_argument("names", nargs="*", metavar="CHECK", choices=[[], *checks.CHECKS],
+                     help=f"only these: {', '.join(checks.CHECKS)}")
     return main
 
 

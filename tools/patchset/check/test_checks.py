@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The checks, on files that have what they look for."""
+import unittest
+from collections import Counter
+from unittest import mock
+
+import fake
+from lib import checks, kernel, proc, ui
+from lib.checks import docs, files, objects, patches, result
+
+NO_REASON = fake.ENTRY.replace("Body, with a reason.", "Frob.")
+
+
+def found(*findings):
+    return lambda base: result.Result(3, "things", list(findings))
+
+
+class Table(fake.TestCase):
+    def run_checks(self, **known):
+        with mock.patch.object(checks, "CHECKS", known):
+            checks.run(self.base, [])
+
+    def test_nothing_found(self):
+        self.run_checks(one=found(), two=found())
+
+    def test_what_was_found_is_kept(self):
+        with self.assertRaisesRegex(ui.Failure, "1 failed: two$"):
+            self.run_checks(one=found(), two=found("a fault"))
+        self.assertEqual((self.base.out / "check/two.log").read_text(), "a fault\n")
+
+    def test_what_cannot_be_made_fails(self):
+        def broken(base):
+            raise ui.Failure("no such tool")
+        with self.assertRaisesRegex(ui.Failure, "1 failed: one$"):
+            self.run_checks(one=broken)
+
+
+class Patches(fake.TestCase):
+    def test_findings_of_checkpatch(self):
+        self.assertTrue(patches.is_finding("0001-a.patch:7: WARNING:LONG_LINE: line over 100"))
+        self.assertTrue(patches.is_finding("0001-a.patch:7: CHECK:SPACING: spaces"))
+        self.assertFalse(patches.is_finding("0001-a.patch:7: WARNING:FILE_PATH_CHANGES: added"))
+        self.assertFalse(patches.is_finding("total: 0 errors"))
+
+    def test_a_message_without_a_reason(self):
+        self.entry(NO_REASON)
+        self.assertEqual(patches.messages(self.base).findings, ["0001-one.patch: the message gives no reason"])
+
+    def test_a_subject_that_is_none(self):
+        self.entry(fake.ENTRY.replace("virt: Add\n twenty", "fixed it."))
+        self.assertIn("0001-one.patch: subject: fixed it.", patches.messages(self.base).findings)
+
+    def test_dep3(self):
+        self.entry(fake.ENTRY + fake.HOOK)
+        self.assertEqual(patches.dep3(self.base).findings, [])
+        with mock.patch.object(patches, "DEP3_FIELDS", ("Description", "Bug")):
+            self.assertEqual(len(patches.dep3(self.base).findings), 1)
+
+
+class Files(fake.TestCase):
+    def add(self, path, text):
+        fake.write(self.top / path, text)
+        proc.run("git", "-C", self.top, "add", path)
+
+    def test_spdx(self):
+        self.add("virt/tagged.c", "// SPDX-License-Identifier: GPL-2.0-only\n")
+        self.add("virt/bare.c", "int x;\n")
+        findings = files.spdx(self.base).findings
+        self.assertIn("virt/bare.c: no SPDX-License-Identifier", findings)
+        self.assertNotIn("virt/tagged.c: no SPDX-License-Identifier", findings)
+
+    def test_scripts_by_their_first_line(self):
+        self.add("a", "#!/bin/sh\n")
+        self.add("b", "#!/usr/bin/env python3\n")
+        self.assertEqual(files.scripts(self.base, rb"(ba|da)?sh\b"), ["a"])
+        self.assertEqual(files.scripts(self.base, rb"python3?\b"), ["b"])
+
+    def said_by(self, check, path, text):
+        """What a check makes of what its tool says, which need not be installed."""
+        self.add(path, text)
+        with mock.patch.object(files.proc, "attempt") as attempt, \
+                mock.patch.object(files, "tracked", return_value=[path]):
+            attempt.return_value = mock.Mock(returncode=1, stdout=f"{path}:1: a fault\n", stderr="")
+            findings = check(self.base).findings
+        self.assertEqual(attempt.call_args.args[-1], path)
+        return findings
+
+    def test_shellcheck(self):
+        self.assertEqual(self.said_by(files.shellcheck, "a", "#!/bin/sh\n"), ["a:1: a fault"])
+
+    def test_python(self):
+        self.assertEqual(self.said_by(files.python, "a.py", "import os\n"), ["a.py:1: a fault"])
+
+
+class Objects(fake.TestCase):
+    GCC = ["virt/kvm/a.c:3:1: warning: unused variable 'x' [-Wunused]", "  3 | int x;",
+           "../virt/kvm/a.c:9:1: warning: unused variable 'x' [-Wunused]", "virt/kvm/a.c:4: note: here"]
+
+    def test_line_numbers_do_not_count(self):
+        self.assertEqual(objects.count(self.GCC),
+                         Counter({("virt/kvm/a.c", "warning: unused variable 'x' [-Wunused]"): 2}))
+
+    def compared(self, before, after, status=0):
+        counts = [(objects.count(before), 0), (objects.count(after), status)]
+        with mock.patch.object(objects.tree, "tree"), mock.patch.object(objects.source, "pristine") as pristine, \
+                mock.patch.object(objects, "warnings", side_effect=counts):
+            pristine.return_value = self.base.out
+            return objects.compare(self.base, "x86_64", "gcc").findings
+
+    def test_what_the_base_has_is_not_ours(self):
+        self.assertEqual(self.compared(self.GCC, self.GCC), [])
+
+    def test_one_more_is(self):
+        self.assertEqual(self.compared(self.GCC[:1], self.GCC), ["virt/kvm/a.c: warning: unused variable 'x' [-Wunused]"])
+
+    def test_a_build_that_ends_is_no_pass(self):
+        self.assertEqual(len(self.compared([], [], status=2)), 1)
+
+    def test_each_compiler_on_each_architecture(self):
+        self.assertEqual(len(objects.CHECKS), len(kernel.ARCHES) * len(objects.TOOLS))
+
+
+class Docs(fake.TestCase):
+    def test_kernel_doc_that_does_not_run(self):
+        self.entry(fake.ENTRY + fake.HOOK)
+        with mock.patch.object(docs.tree, "tree"), mock.patch.object(docs.proc, "attempt") as attempt:
+            attempt.return_value = mock.Mock(returncode=1, stderr="Argument unknown!\n")
+            self.assertEqual(docs.kernel_doc(self.base).findings, ["kernel-doc: Argument unknown!"])
+
+
+if __name__ == "__main__":
+    unittest.main()

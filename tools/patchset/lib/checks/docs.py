@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Checks of the documentation."""
+import re
+
+from .. import entry, proc, tree
+from .result import Result
+
+PAGES = "Documentation/virt/kvm"
+BOOK = "virt/kvm"
+
+
+def overlays(base, pattern):
+    return sorted(path for one in entry.load(base) for path in one.overlays if re.search(pattern, path))
+
+
+def edited_docs(base):
+    return {hook.path for one in entry.load(base) for hook in one.hooks if hook.path.startswith("Documentation/")}
+
+
+def kernel_doc(base):
+    """Comments for kernel-doc are complete."""
+    tree.tree(base)
+    paths = overlays(base, r"\.[ch]$")
+    said = proc.attempt("perl", "scripts/kernel-doc", "-none", *paths, cwd=base.src)
+    findings = [line for line in said.stderr.splitlines() if re.search("warning:|error:", line)]
+    if said.returncode and not findings:
+        findings.append(f"kernel-doc: {proc.last_line(said.stderr)}")
+    return Result(len(paths), "files", findings)
+
+
+def htmldocs(base):
+    """Sphinx warns of none of our pages."""
+    tree.tree(base)
+    ours = {*overlays(base, rf"^{PAGES}/.*\.rst$"), *edited_docs(base)}
+    out = base.out / "check-docs"
+    done = proc.attempt("make", "-C", base.src, f"O={out}", f"SPHINXDIRS={BOOK}", "htmldocs")
+    said = (done.stdout + done.stderr).splitlines()
+    findings = [line for line in said if re.search("WARNING|ERROR|SEVERE", line) and any(path in line for path in ours)]
+    if done.returncode:
+        findings.append(f"htmldocs: {proc.last_line(done.stderr or done.stdout)}")
+    return Result(len(ours), "pages", findings)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What compilers and sparse say of KVM, beside what they say of the base."""
+import functools
+import re
+from collections import Counter
+
+from .. import kernel, proc, source, tree
+from .result import Result
+
+TOOLS = {"gcc": ("W=1",), "clang": ("W=1", "LLVM=1", "CC=ccache clang"), "sparse": ("C=2",)}
+# clang's assembler does not know all that the base's powerpc has; nor does lld link it.
+POWERPC_CLANG = ("LLVM_IAS=0", "LD=powerpc64le-linux-gnu-ld")
+WARNING = re.compile(r"^(\S+?):\d+(?::\d+)?: ((?:fatal )?(?:warning|error): .*)")
+# What is not the same in two trees.
+UNSTABLE = re.compile(r"\b(__UNIQUE_ID\w*|\d+)\b")
+
+
+def words(arch, tool):
+    more = POWERPC_CLANG if (arch, tool) == ("powerpc", "clang") else ()
+    # What stock is warned of must not end the build.
+    return (*TOOLS[tool], *more, "KCFLAGS=-Wno-error")
+
+
+def kvm_objects(out):
+    return [*out.glob("arch/*/kvm/**/*.o"), *out.glob("virt/kvm/**/*.o")]
+
+
+def forget(out):
+    """A compiler is silent of what is up to date; ccache is not."""
+    for path in kvm_objects(out):
+        path.unlink()
+
+
+def count(lines):
+    """How often each file has each warning, whatever the line."""
+    found = filter(None, map(WARNING.match, lines))
+    return Counter((re.sub(r"^(\.\./)+", "", one[1]), UNSTABLE.sub("#", one[2])) for one in found)
+
+
+def warnings(base, src, out, arch, tool):
+    """What count() makes of all that is said, and make's status."""
+    build = kernel.Build(arch, src, out, base.out / "log" / f"check-{out.name}-{src.name}.log",
+                         kernel.fragments(base, arch), words(arch, tool))
+    kernel.configure(base.top, build)
+    forget(out)
+    done = proc.attempt(*build.make("-k", f"arch/{kernel.ARCHES[arch].tree}/kvm/"), env=build.environment(base.top))
+    said = (done.stdout + done.stderr).replace(f"{src}/", "")
+    build.log.parent.mkdir(parents=True, exist_ok=True)
+    build.log.write_text(said)
+    return count(said.splitlines()), done.returncode
+
+
+def compare(base, arch, tool):
+    tree.tree(base)
+    stock = source.pristine(base).resolve()
+    name = f"check-{arch}-{tool}"
+    before, _ = warnings(base, stock, stock.parent / name, arch, tool)
+    after, status = warnings(base, base.src, base.out / name, arch, tool)
+    findings = [f"{path}: {text}" for (path, text), count in (after - before).items() for _ in range(count)]
+    if status:
+        findings.append(f"make failed, see the log of {name}")
+    return Result(len(kvm_objects(base.out / name)), "objects", findings)
+
+
+CHECKS = {f"{arch}-{tool}": functools.partial(compare, arch=arch, tool=tool)
+          for arch in kernel.ARCHES for tool in TOOLS}
+
+
+def uapi_headers(base):
+    """Those that userspace gets compile by themselves."""
+    tree.tree(base)
+    found = []
+    count = 0
+    for arch in kernel.ARCHES:
+        out = base.out / f"check-{arch}-uapi"
+        build = kernel.Build(arch, base.src, out, base.out / "log" / f"{out.name}.log", kernel.fragments(base, arch))
+        kernel.configure(base.top, build)
+        proc.run(base.src / "scripts/config", "--file", out / ".config", "--enable", "HEADERS_INSTALL",
+                 "--enable", "UAPI_HEADER_TEST")
+        done = proc.attempt(*build.make("usr/"), env=build.environment(base.top))
+        build.log.write_text(done.stdout + done.stderr)
+        count += sum(1 for _ in out.glob("usr/include/**/*.hdrtest"))
+        if done.returncode:
+            found.append(f"{arch}: {proc.last_line(done.stderr)}; see {build.log}")
+    return Result(count, "headers", found)
