@@ -117,7 +117,7 @@ class Objects(fake.TestCase):
         self.assertEqual(len(self.compared([], [], status=2)), 1)
 
     def test_each_compiler_on_each_architecture(self):
-        self.assertEqual(len(objects.CHECKS), len(kernel.ARCHES) * len(objects.TOOLS))
+        self.assertEqual(len(objects.CHECKS), len(kernel.ARCHES) * len(objects.TOOLS) - 1)
 
 
 class Docs(fake.TestCase):
