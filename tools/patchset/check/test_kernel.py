@@ -149,6 +149,15 @@ class Tables(fake.TestCase):
         self.succeeds("matrix")
         self.assertEqual(len(self.built), 4)
 
+    def test_matrix_says_what_has_changed_behind_the_series(self):
+        self.succeeds("refresh")
+        self.assertNotIn("look at", self.succeeds("matrix", "--apply-only"))
+        self.offer("9.9.2-1", {**fake.KERNEL, "virt/b.c": fake.C_FILE.replace("x += 1;", "x += 7;", 1)})
+        for _ in range(2):
+            self.assertIn("9.9.2-1: look at the stock code: virt/b.c: int first(int x): is not as it was",
+                          self.succeeds("matrix", "--apply-only"))
+        self.assertNotIn("9.9.1-1: look at", self.succeeds("matrix", "--apply-only"))
+
     def test_matrix_names_what_fails(self):
         self.offer("9.9.2-1", {**fake.KERNEL, "virt/b.c": "int other;\n"})
         status, out, error = self.patchset("matrix", "--apply-only")

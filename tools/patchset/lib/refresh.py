@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from . import entry, hooks, series
+from . import behind, compose, entry, hooks, series, source
 from .ui import say
 
 START = re.compile(r"^(--- a/.*\n\+\+\+ b/.*\n(?:[-+ @\\].*\n)+)", re.M)
@@ -16,6 +16,7 @@ def refresh(base):
         entries = entry.load(base)
         series.commits(base, [without_labels(one) for one in entries],
                        lambda repo, one: diffs.update({one.name: hooks_of(repo, one)}))
+        behind.record(base, behind.of(source.pristine(base).resolve(), base.out / "export", compose.edited(entries)))
     changed = [one for one in entries if stale(one, diffs[one.name])]
     for one in changed:
         entry.file_of(base, one).write_text(one.head + diffs[one.name])
