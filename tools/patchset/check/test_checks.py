@@ -17,7 +17,8 @@ def found(*findings):
 
 class Table(fake.TestCase):
     def run_checks(self, **known):
-        with mock.patch.object(checks, "CHECKS", known):
+        with mock.patch.object(checks, "CHECKS", known), mock.patch.object(checks.tree, "tree"), \
+                mock.patch.object(checks.series, "export"):
             checks.run(self.base, [])
 
     def test_nothing_found(self):
@@ -52,6 +53,7 @@ class Patches(fake.TestCase):
 
     def test_dep3(self):
         self.entry(fake.ENTRY + fake.HOOK)
+        self.succeeds("series")
         self.assertEqual(patches.dep3(self.base).findings, [])
         with mock.patch.object(patches, "DEP3_FIELDS", ("Description", "Bug")):
             self.assertEqual(len(patches.dep3(self.base).findings), 1)
@@ -102,7 +104,7 @@ class Objects(fake.TestCase):
 
     def compared(self, before, after, status=0):
         counts = [(objects.count(before), 0), (objects.count(after), status)]
-        with mock.patch.object(objects.tree, "tree"), mock.patch.object(objects.source, "pristine") as pristine, \
+        with mock.patch.object(objects.source, "pristine") as pristine, \
                 mock.patch.object(objects, "warnings", side_effect=counts):
             pristine.return_value = self.base.out
             return objects.compare(self.base, "x86_64", "gcc").findings
@@ -123,7 +125,7 @@ class Objects(fake.TestCase):
 class Docs(fake.TestCase):
     def test_kernel_doc_that_does_not_run(self):
         self.entry(fake.ENTRY + fake.HOOK)
-        with mock.patch.object(docs.tree, "tree"), mock.patch.object(docs.proc, "attempt") as attempt:
+        with mock.patch.object(docs.proc, "attempt") as attempt:
             attempt.return_value = mock.Mock(returncode=1, stderr="Argument unknown!\n")
             self.assertEqual(docs.kernel_doc(self.base).findings, ["kernel-doc: Argument unknown!"])
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What tools find in the series: a table of checks.
 
-A check is a function of a base that returns what it looked at and what it found; an empty finding
+A check is a function of a base, whose tree and mails are up to date, that returns what it looked at and what it found; an empty finding
 list is a pass.  What a tool is wrong about is accepted by name, with the reason, beside its check.
 """
+from .. import series, tree
 from ..ui import Failure, say
 from . import cocci, docs, files, objects, patches
 from .result import Result
@@ -40,6 +41,8 @@ def attempt(base, check):
 
 def run(base, names):
     """Print a line for each check; fail if one of them has found anything."""
+    tree.tree(base)
+    series.export(base)
     logs = base.out / "check"
     logs.mkdir(parents=True, exist_ok=True)
     print(f"{'check':24}{'looked at':21}{'findings':>8}\n{RULE}", flush=True)

@@ -2,7 +2,7 @@
 """The kernel's semantic patches on our files."""
 import re
 
-from .. import entry, proc, tree
+from .. import entry, proc
 from .result import Result
 
 OPTIONS = re.compile(r"^// Options: (.*)$", re.M)
@@ -38,7 +38,6 @@ def findings_of(name, lines):
 
 
 def coccicheck(base):
-    tree.tree(base)
     paths = sorted(path for one in entry.load(base) for path in one.overlays if path.endswith(".c"))
     scripts = filter(is_for_report, sorted((base.src / "scripts/coccinelle").glob("**/*.cocci")))
     findings = []

@@ -2,7 +2,7 @@
 """Checks of the documentation."""
 import re
 
-from .. import entry, proc, tree
+from .. import entry, proc
 from .result import Result
 
 PAGES = "Documentation/virt/kvm"
@@ -19,7 +19,6 @@ def edited_docs(base):
 
 def kernel_doc(base):
     """Comments for kernel-doc are complete."""
-    tree.tree(base)
     paths = overlays(base, r"\.[ch]$")
     said = proc.attempt("perl", "scripts/kernel-doc", "-none", *paths, cwd=base.src)
     findings = [line for line in said.stderr.splitlines() if re.search("warning:|error:", line)]
@@ -30,7 +29,6 @@ def kernel_doc(base):
 
 def htmldocs(base):
     """Sphinx warns of none of our pages."""
-    tree.tree(base)
     ours = {*overlays(base, rf"^{PAGES}/.*\.rst$"), *edited_docs(base)}
     out = base.out / "check-docs"
     done = proc.attempt("make", "-C", base.src, f"O={out}", f"SPHINXDIRS={BOOK}", "htmldocs")

@@ -4,7 +4,7 @@ import functools
 import re
 from collections import Counter
 
-from .. import kernel, proc, source, tree
+from .. import kernel, proc, source
 from .result import Result
 
 # werror is CONFIG_KVM_WERROR, which powerpc does not have.  What the base is warned of must not end the
@@ -54,7 +54,6 @@ def warnings(base, src, out, arch, tool):
 
 
 def compare(base, arch, tool):
-    tree.tree(base)
     stock = source.pristine(base).resolve()
     name = f"check-{arch}-{tool}"
     before, _ = warnings(base, stock, stock.parent / name, arch, tool)
@@ -71,7 +70,6 @@ CHECKS = {f"{arch}-{tool}": functools.partial(compare, arch=arch, tool=tool)
 
 def uapi_headers(base):
     """Those that userspace gets compile by themselves."""
-    tree.tree(base)
     found = []
     count = 0
     for arch in kernel.ARCHES:
