@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What tools find in the series: a table of checks.
 
-A check is a function of a base, whose tree and mails are up to date, that returns what it looked at and what it found; an empty finding
-list is a pass.  What a tool is wrong about is accepted by name, with the reason, beside its check.
+A check is a function of a base, whose tree and mails are up to date, that returns what it looked at and
+what it found; an empty list of findings is a pass.  What a tool is wrong about is accepted by name, with
+the reason, beside its check.
 """
 from .. import series, tree
 from ..ui import Failure, say
