@@ -29,6 +29,10 @@ class Table(fake.TestCase):
             self.run_checks(one=found(), two=found("a fault"))
         self.assertEqual((self.base.out / "check/two.log").read_text(), "a fault\n")
 
+    def test_what_looks_at_nothing_fails(self):
+        with self.assertRaisesRegex(ui.Failure, "1 failed: one$"):
+            self.run_checks(one=lambda base: result.Result(0, "things", []))
+
     def test_what_cannot_be_made_fails(self):
         def broken(base):
             raise ui.Failure("no such tool")

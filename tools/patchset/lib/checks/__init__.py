@@ -33,11 +33,14 @@ def row(name, result, log):
 
 
 def attempt(base, check):
-    """A check that cannot be made is not passed."""
+    """A check that cannot be made, or looks at nothing, is not passed."""
     try:
-        return check(base)
+        result = check(base)
     except Failure as failure:
         return Result(0, "", [str(failure)])
+    if not result.looked and not result.findings:
+        return Result(0, result.unit, ["nothing was looked at"])
+    return result
 
 
 def run(base, names):
