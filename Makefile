@@ -54,6 +54,10 @@ matrix: ## apply and compile the series on every version of the base that apt of
 check: ## all that tools find in the series: checkpatch, sparse, W=1, coccicheck, ... [C=name]
 	@$(PATCHSET) check --base $(BASE) $(C)
 
+.PHONY: deb
+deb: ## installable kernel packages [CONFIG=small] [ARCH=powerpc] [SUFFIX=kvm1]
+	@$(PATCHSET) deb --base $(BASE) $(ARCH:%=--arch %) $(CONFIG:%=--config %) $(SUFFIX:%=--suffix %)
+
 .PHONY: kernel
 kernel: ## a test-host kernel: ARCH=x86_64|powerpc [FLAVOUR=debug|4k|modules|stock|stock-debug|guest]
 	@$(PATCHSET) kernel --base $(BASE) --arch "$(ARCH)" --flavour $(FLAVOUR)

@@ -2,6 +2,7 @@
 """What the package archive offers, and getting it."""
 import hashlib
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -25,6 +26,11 @@ def lists_are_old():
 def update():
     """Whether the package lists could be brought up to date."""
     return proc.attempt(*as_root("apt-get", *QUICK_TO_FAIL, "update")).returncode == 0
+
+
+def release():
+    """The code name of the release of Debian that this is; empty elsewhere."""
+    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
 
 
 def offered(package):

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from . import checks, deps, kernel, matrix, prefixes, project, prove, refresh, series, source, tree
+from . import checks, deb, deps, kernel, matrix, prefixes, project, prove, refresh, series, source, tree
 from .ui import Failure
 
 
@@ -58,6 +58,13 @@ def do_matrix(base, args):
     matrix.matrix(base, args.apply_only)
 
 
+def do_deb(base, args):
+    packages = deb.packages(args.arch, args.config, args.suffix)
+    deps.need(base.top, "source", "kernel", "deb")
+    tree.tree(base)
+    deb.deb(base, packages)
+
+
 def do_check(base, args):
     deps.need(base.top, "source", "kernel", "check")
     checks.run(base, args.names)
@@ -88,6 +95,12 @@ def parser():
     verb(do_refresh, "regenerate the hooks against the present base, messages kept")
     one = verb(do_matrix, "apply and compile the series on every version of the base that apt offers")
     one.add_argument("--apply-only", action="store_true", help="do not compile")
+    one = verb(do_deb, "make installable packages of the patched kernel in build/BASE/deb")
+    one.add_argument("--arch", default="x86_64", choices=kernel.ARCHES, help="default: %(default)s")
+    one.add_argument("--config", default="debian", choices=deb.CONFIGS,
+                     help="debian: as Debian configures it, hours; small: what virtual machines need, minutes; "
+                     "default: %(default)s")
+    one.add_argument("--suffix", default=deb.SUFFIX, help="what the version ends with; default: %(default)s")
     one = verb(do_check, "what tools find in the series, as a table")
     one.add_argument("names", nargs="*", metavar="CHECK", choices=[[], *checks.CHECKS],
                      help=f"only these: {', '.join(checks.CHECKS)}")

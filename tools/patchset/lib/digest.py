@@ -28,5 +28,10 @@ class Passed:
     def __contains__(self, digest):
         return (self.directory / digest).exists()
 
+    def clear(self):
+        """What passed before has been overwritten."""
+        for path in self.directory.iterdir():
+            path.unlink()
+
     def add(self, digest, text):
         (self.directory / digest).write_text(text + "\n")

@@ -12,15 +12,16 @@ from .ui import Failure, Progress
 
 @dataclass(frozen=True)
 class Arch:
-    """What kbuild calls things: the image, the directory below arch/, the compiler's prefix."""
+    """What kbuild calls things: the image, the directory below arch/, the compiler's prefix; Debian's name."""
 
     image: str
     tree: str
     cross: str
+    debian: str
 
 
-ARCHES = {"x86_64": Arch("bzImage", "x86", ""),
-          "powerpc": Arch("vmlinux", "powerpc", "powerpc64le-linux-gnu-")}
+ARCHES = {"x86_64": Arch("bzImage", "x86", "", "amd64"),
+          "powerpc": Arch("vmlinux", "powerpc", "powerpc64le-linux-gnu-", "ppc64el")}
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,10 @@ class Base:
     def configs(self):
         return self.top / "tools/patchset/host/configs"
 
+    @property
+    def deb(self):
+        return self.top / "tools/patchset/deb"
+
     @contextlib.contextmanager
     def lock(self, name):
         """Keep other runs away from what `name` stands for."""

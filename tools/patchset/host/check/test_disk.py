@@ -29,7 +29,7 @@ class Made(unittest.TestCase):
         for patched in (
                 mock.patch.dict(os.environ, HOST_BUILD=directory.name),
                 mock.patch.object(disk.proc, "run", self.run_command),
-                mock.patch.object(disk, "_release", lambda: "bookworm"),
+                mock.patch.object(apt, "release", lambda: "bookworm"),
                 mock.patch.object(deps, "need")):
             patched.start()
             self.addCleanup(patched.stop)

@@ -7,24 +7,18 @@ It is made once for a list of packages: delete it to have newer versions.
 """
 
 import os
-import platform
 import tempfile
 from pathlib import Path
 
 from hostlib import build, project
-from lib import apt, deps, digest, proc, ui
+from lib import apt, deps, digest, kernel, proc, ui
 
-DEBIAN_ARCHES = {"x86_64": "amd64", "powerpc": "ppc64el"}
 LEFT_OUT = ("man", "doc", "locale", "info")
 SIZE = "1G"
 
 
-def _release():
-    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-
-
 def image(arch, packages):
-    key = digest.of(_release(), *LEFT_OUT, SIZE, *packages)
+    key = digest.of(apt.release(), *LEFT_OUT, SIZE, *packages)
     return project.under("disks", f"{arch}-{key}.ext4")
 
 
@@ -34,10 +28,10 @@ def of(host):
 
 def _extract(arch, packages, root):
     """Gets the packages, and what they depend on, into a directory."""
-    release, tar = _release(), f"{root}.tar"
+    release, tar = apt.release(), f"{root}.tar"
     mode = "root" if os.geteuid() == 0 else "chrootless"
     proc.run("mmdebstrap", f"--mode={mode}", "--variant=extract",
-             f"--architectures={DEBIAN_ARCHES[arch]}",
+             f"--architectures={kernel.ARCHES[arch].debian}",
              f"--include={','.join(packages)}",
              *(f"--dpkgopt=path-exclude=/usr/share/{name}/*"
                for name in LEFT_OUT),

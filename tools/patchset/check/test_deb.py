@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Packages: what is said of them, and what lintian says."""
+import shutil
+import subprocess
+from pathlib import Path
+from unittest import mock
+
+import fake
+from lib import deb, kernel, lintian, proc, series, ui
+
+REAL = Path(__file__).resolve().parents[1] / "deb"
+SMALL = deb.Packages("x86_64", "small", "acme3")
+LINTIAN = """\
+E: linux-libc-dev: no-manual-page
+W: linux-image-9.9: very-long-line usr/x 1 2
+N: 3 hints
+I: linux-image-9.9: not-asked-for
+"""
+
+
+class Names(fake.TestCase):
+    def test_the_configuration_tells_releases_apart(self):
+        self.assertEqual(SMALL.local, "-acme3-small-amd64")
+        self.assertEqual(deb.Packages("powerpc", "debian", "acme3").local, "-acme3-ppc64el")
+
+    def test_a_place_for_each(self):
+        self.assertEqual(SMALL.home(self.base), self.base.out / "deb/x86_64-small")
+
+    def test_no_such_configuration(self):
+        with self.assertRaises(SystemExit), mock.patch("sys.stderr"):
+            self.patchset("deb", "--config", "huge")
+
+    def test_a_suffix_that_is_no_version(self):
+        for suffix in ("a_b", "", "a b", "A/b"):
+            self.fails("deb", "--suffix", suffix, says=["suffix", repr(suffix)])
+
+
+class Files(fake.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.succeeds("fetch")
+        shutil.copytree(REAL, self.base.deb)
+        who = series.scratch_repo(self.base, self.base.out / "export")
+        self.values = deb.values_of(self.base, SMALL, "9.9.1-acme3-small-amd64", who)
+        self.directory = self.base.out / "debian"
+        deb.write_debian(self.base, self.values, self.directory, who.date)
+
+    def test_the_revision_is_newer_than_debians(self):
+        self.assertEqual(self.values["revision"], "9.9.1-1+acme3")
+        for relation, other in (("gt", "9.9.1-1"), ("lt", "9.9.1-2")):
+            subprocess.run(["dpkg", "--compare-versions", self.values["revision"], relation, other], check=True)
+
+    def test_changelog(self):
+        said = proc.run("dpkg-parsechangelog", "-l", self.directory / "changelog")
+        for line in ("Version: 9.9.1-1+acme3", "Maintainer: Ex Porter <ex@p.example>", "- virt: Add twenty"):
+            self.assertIn(line, said)
+
+    def test_control(self):
+        text = (self.directory / "control").read_text()
+        for name in ("linux-image", "linux-headers"):
+            self.assertIn(f"Package: {name}-9.9.1-acme3-small-amd64\nArchitecture: amd64\n", text)
+        self.assertIn("Linux 9.9.1 with", text)
+        self.assertNotIn("$", text)
+
+
+class Again(fake.TestCase):
+    """What is built is packed once."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copytree(REAL, self.base.deb)
+        self.build = SMALL.home(self.base) / "build"
+        for name in ("vmlinux", ".config", "virt/kvm.ko", "debian/linux-image/kvm.ko"):
+            fake.write(self.build / name, name)
+        self.packed = 0
+
+    def describe(self, *_):
+        for name in ("arch", "control", "copyright", "changelog"):
+            fake.write(self.build / "debian" / name, name)
+        return 0
+
+    def pack(self, *_):
+        self.packed += 1
+
+    def run_deb(self, look=lambda *_: None):
+        build = kernel.Build("x86_64", self.base.src, self.build, self.base.out / "log", ())
+        with mock.patch.multiple(deb, build_of=lambda *_: build, describe=self.describe, pack=self.pack, look=look), \
+                mock.patch.multiple(kernel, configure=mock.DEFAULT, compile=mock.DEFAULT):
+            deb.deb(self.base, SMALL)
+
+    def test_once(self):
+        self.run_deb()
+        self.run_deb()
+        self.assertEqual(self.packed, 1)
+
+    def test_another_module(self):
+        self.run_deb()
+        fake.write(self.build / "virt/kvm.ko", "new")
+        self.run_deb()
+        self.assertEqual(self.packed, 2)
+
+    def test_what_lintian_refused(self):
+        def refuse(*_):
+            raise ui.Failure("lintian")
+        with self.assertRaises(ui.Failure):
+            self.run_deb(refuse)
+        self.run_deb()
+        self.assertEqual(self.packed, 2)
+
+
+class Lintian(fake.TestCase):
+    def accept(self, text):
+        fake.write(self.base.deb / "lintian", text)
+        deb_file = self.base.out / "a.deb"
+        fake.write(deb_file, "")
+        with mock.patch.object(proc, "run", lambda *_, **__: LINTIAN):
+            deb.look(self.base, [deb_file])
+
+    def test_errors_and_warnings(self):
+        self.assertEqual([str(tag) for tag in lintian.parse(LINTIAN)],
+                         ["linux-libc-dev: no-manual-page", "linux-image-9.9: very-long-line usr/x 1 2"])
+
+    def test_all_explained(self):
+        self.accept("no-manual-page  # reasons\nvery-long-line # more\n")
+
+    def test_one_not_explained(self):
+        with self.assertRaisesRegex(ui.Failure, "1 tags more, the first is linux-image-9.9: very-long-line"):
+            self.accept("no-manual-page  # reasons\n")
+
+    def test_an_explanation_without_words(self):
+        with self.assertRaisesRegex(ui.Failure, "no reason for very-long-line"):
+            self.accept("no-manual-page  # reasons\nvery-long-line\n")
+
+    def test_the_real_ones_have_reasons(self):
+        lintian.accepted(REAL / "lintian")

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Installable packages: linux-image, linux-headers and linux-libc-dev.
+
+The kernel's own builddeb makes them of a build, with a control file, a copyright
+and a changelog of ours, which say what is in them.
+"""
+import re
+import string
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from . import apt, digest, entry, kernel, lintian, proc, series, source
+from .ui import Failure, say
+
+CONFIGS = ("debian", "small")
+SUFFIX = "kvm1"
+
+
+VERSION = re.compile(r"[a-z0-9.]+")
+
+
+@dataclass(frozen=True)
+class Packages:
+    """What is packaged: the architecture, the configuration, what names and versions end with."""
+
+    arch: str
+    config: str
+    suffix: str
+
+    @property
+    def debian(self):
+        return kernel.ARCHES[self.arch].debian
+
+    @property
+    def local(self):
+        """What the kernel's release has behind its version."""
+        small = "" if self.config == "debian" else self.config
+        return f"-{kernel.joined(self.suffix, small, self.debian)}"
+
+    def home(self, base):
+        return base.out / "deb" / f"{self.arch}-{self.config}"
+
+
+def packages(arch, config, suffix):
+    if not VERSION.fullmatch(suffix):
+        raise Failure(f"suffix {suffix!r}: only lower-case letters, digits and dots")
+    return Packages(arch, config, suffix)
+
+
+def fragments(base, packages):
+    """Small is what the test hosts have, with modules, and what a root of Debian's needs."""
+    return (*kernel.fragments(base, packages.arch), base.deb / f"{packages.config}-{packages.arch}.config")
+
+
+def build_of(base, packages):
+    home = packages.home(base)
+    log = base.out / "log" / f"deb-{home.name}.log"
+    words = (f"LOCALVERSION={packages.local}",)
+    return kernel.Build(packages.arch, base.src, home / "build", log, fragments(base, packages), words)
+
+
+def fill(template, values):
+    return string.Template(template.read_text()).substitute(values)
+
+
+def changelog(values, entries, date):
+    """Debian's version, and the subjects of the series."""
+    changes = "".join(f"    - {one.subject}\n" for one in entries)
+    return (f"{values['source']} ({values['revision']}) {values['distribution']}; urgency=medium\n\n"
+            f"  * {values['package']} {values['version']}, with this series:\n{changes}\n"
+            f" -- {values['maintainer']}  {formatdate(date)}\n")
+
+
+def values_of(base, packages, release, who):
+    version, _ = source.recorded(base)
+    return {"source": "linux-kvm", "revision": f"{version}+{packages.suffix}", "version": version,
+            "distribution": apt.release(), "package": base.package, "debian": packages.debian,
+            "release": release, "kernel": release.removesuffix(packages.local),
+            "maintainer": f"{who.name} <{who.mail}>"}
+
+
+def write_debian(base, values, directory, date):
+    """The files from which builddeb takes what it says of the packages."""
+    directory.mkdir(exist_ok=True)
+    (directory / "arch").write_text(f"{values['debian']}\n")
+    (directory / "control").write_text(fill(base.deb / "control", values))
+    (directory / "copyright").write_bytes((base.deb / "copyright").read_bytes())
+    (directory / "changelog").write_text(changelog(values, entry.load(base), date))
+
+
+def describe(base, packages, build):
+    """Write what is said of the packages; the date that they bear."""
+    who = series.scratch_repo(base, base.out / "export")
+    release = proc.run(*build.make("-s", "kernelrelease"), env=build.environment(base.top)).split()[-1]
+    write_debian(base, values_of(base, packages, release, who), build.out / "debian", who.date)
+    return who.date
+
+
+def contents(base, build):
+    """A digest of what is packed, and of what lintian may say of it."""
+    told = [build.out / "debian" / name for name in ("arch", "control", "copyright", "changelog")]
+    modules = sorted(path for path in build.out.rglob("*.ko") if "debian" not in path.relative_to(build.out).parts)
+    return digest.of(*told, build.out / ".config", build.out / "vmlinux", *modules, base.deb / "lintian")
+
+
+def pack(base, packages, build, date):
+    """Run builddeb, which leaves the packages beside the build's directory."""
+    for old in build.out.parent.glob("*.deb"):
+        old.unlink()
+    environment = {**build.environment(base.top), "DEB_RULES_REQUIRES_ROOT": "no", "DEB_HOST_ARCH": packages.debian,
+                   "SOURCE_DATE_EPOCH": str(date)}
+    done = proc.attempt(*build.make("intdeb-pkg"), env=environment)
+    with open(build.log, "a") as log:
+        log.write(done.stdout + done.stderr)
+    if done.returncode:
+        raise Failure(f"builddeb: {proc.last_line(done.stderr)}; the whole log is {build.log}")
+
+
+def look(base, made):
+    """Fail if lintian finds what is not explained."""
+    reasons = base.deb / "lintian"
+    known = lintian.accepted(reasons)
+    found = lintian.tags(made)
+    new = [tag for tag in found if tag.name not in known]
+    say(f"lintian: {len(found) - len(new)} tags, explained in {reasons.relative_to(base.top)}")
+    if new:
+        raise Failure(f"lintian: {len(new)} tags more, the first is {new[0]}")
+
+
+def deb(base, packages):
+    """Build and pack, but nothing that an earlier run has built or packed already."""
+    build = build_of(base, packages)
+    home = build.out.parent
+    with base.lock(f"deb-{home.name}"):
+        kernel.configure(base.top, build)
+        kernel.compile(base.top, build, [kernel.ARCHES[packages.arch].image, "modules"],
+                       f"{packages.config} kernel for {packages.debian}")
+        date = describe(base, packages, build)
+        packed = digest.Passed(home / "packed")
+        key = contents(base, build)
+        if key not in packed:
+            packed.clear()
+            pack(base, packages, build, date)
+            look(base, sorted(home.glob("*.deb")))
+            packed.add(key, packages.local)
+    for path in sorted(home.glob("*.deb")):
+        print(f"{path.stat().st_size / (1 << 20):8.1f} MiB  {path.relative_to(base.top)}")
