@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -38,6 +39,7 @@
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -130,6 +132,16 @@ static void link_from_disk(void)
 	closedir(dir);
 }
 
+/* A root of Debian's has mounted all by itself. */
+static bool is_initramfs(void)
+{
+	struct statfs root;
+
+	if (statfs("/", &root))
+		die("/");
+	return root.f_type == RAMFS_MAGIC || root.f_type == TMPFS_MAGIC;
+}
+
 /* Hosts whose tests need a distribution's programs have a disk with them. */
 static void mount_disk(void)
 {
@@ -192,7 +204,7 @@ static void mark_log(const char *what, const char *name)
 /* The first line of a file, without its end, or NULL. */
 static char *first_line(const char *path)
 {
-	static char line[256];
+	static char line[2048];
 	FILE *f = fopen(path, "re");
 	char *got;
 
@@ -477,19 +489,31 @@ static void scan_for_leaks(void)
 		fclose(f);
 }
 
+/* Not from the environment, of which systemd's services have their own. */
+static const char *run_id(void)
+{
+	char *word = first_line("/proc/cmdline");
+
+	for (word = strtok(word, " "); word; word = strtok(NULL, " "))
+		if (starts_with(word, "run="))
+			return word + strlen("run=");
+	return "without-id";
+}
+
 int main(void)
 {
-	const char *id = getenv("run");
 	const struct rlimit cores = { 0, 0 };
 
-	mount_all();
-	mount_disk();
+	if (is_initramfs()) {
+		mount_all();
+		mount_disk();
+	}
 	open_channel();
 	setrlimit(RLIMIT_CORE, &cores);
 	chdir("/tmp");
 	run_tests();
 	scan_for_leaks();
-	fprintf(channel, "@@ done %s\n", id ? id : "without-id");
+	fprintf(channel, "@@ done %s\n", run_id());
 	flush_channel();
 	power_off();
 }

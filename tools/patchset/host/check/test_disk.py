@@ -116,6 +116,13 @@ class MachineTest(unittest.TestCase):
         self.assertIn("readonly=on", drive.split(","))
         self.assertIn("file=/x", drive.split(","))
 
+    def test_root_and_tests(self):
+        images = boot.Images("d", "k", "i", 1, root="/r", tests="/t")
+        first, second = [word.split(",") for word in qemu.root(images)
+                         if "format" in word]
+        self.assertLess({"file=/r", "snapshot=on"}, {*first})
+        self.assertLess({"file=/t", "readonly=on"}, {*second})
+
     def test_not_beside_the_channel(self):
         host = mock.Mock(cpu="powernv9", cpus=1)
         words, _, _ = powernv.prepare(host, self.images("/x"), "", None)

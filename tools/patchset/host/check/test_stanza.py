@@ -20,6 +20,7 @@ cpu = max
 cpus = 1
 memory = 512
 disk =
+root =
 cmdline =
 boot = 60
 slow = 1
@@ -133,6 +134,23 @@ class HostTest(Tables):
     def test_another_disk_is_another_machine(self):
         one = self.hosts(HOSTS.replace("disk =", "disk = dash"))["one"]
         self.assertNotEqual(one.machine, self.hosts()["one"].machine)
+
+    def test_root(self):
+        hosts = self.hosts(HOSTS + "root = small\n")
+        self.assertEqual([host.root for host in hosts.values()],
+                         ["", "small"])
+
+    def test_root_of_what_is_not_packaged(self):
+        with self.assertRaisesRegex(stanza.TableError, "'huge' is none of"):
+            self.hosts(HOSTS + "root = huge\n")
+
+    def test_root_beside_a_disk(self):
+        with self.assertRaisesRegex(stanza.TableError, "a disk beside a root"):
+            self.hosts(HOSTS + "root = small\ndisk = dash\n")
+
+    def test_root_of_another_emulator(self):
+        with self.assertRaisesRegex(stanza.TableError, "'powernv' is none of"):
+            self.hosts(HOSTS + "root = small\nemulator = powernv\n")
 
     def test_the_real_table(self):
         stanza.load_hosts(stanza.HOSTS)

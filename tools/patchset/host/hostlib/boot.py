@@ -10,7 +10,7 @@ import secrets
 import time
 
 from hostlib import (bochs, build, disk, initramfs, machine, powernv, project,
-                     qemu, report, stanza, stock, verdict)
+                     qemu, report, root, stanza, stock, verdict)
 
 EMULATORS = {"qemu": qemu, "bochs": bochs, "powernv": powernv}
 
@@ -23,6 +23,9 @@ class Images:
     initramfs: str
     memory: int
     disk: str | None = None
+    # What the kernel goes on from, and the archive that is not its initramfs.
+    root: str | None = None
+    tests: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +71,12 @@ def _make_images(host, entries, directory):
             files.update(build.tool(test.tool))
     archive = os.path.join(directory, "initramfs.cpio")
     initramfs.build(archive, files)
-    return Images(directory, build.kernel_image(host.arch, host.flavour),
-                  archive, tests[0].memory or host.memory, disk.of(host))
+    memory = tests[0].memory or host.memory
+    if host.root:
+        return Images(directory, root.kernel_of(host), root.initramfs(host),
+                      memory, root=root.image(host), tests=archive)
+    return Images(directory, root.kernel_of(host), archive, memory,
+                  disk.of(host))
 
 
 def _limits(host, entries):

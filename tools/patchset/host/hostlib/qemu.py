@@ -19,13 +19,25 @@ def _accelerator(host, accel):
     return ["-accel", "tcg", "-cpu", host.cpu, *ICOUNT]
 
 
+def _drive(name, path, access, *where):
+    return ["-drive", f"if=none,id={name},format=raw,{access},file={path}",
+            "-device", ",".join(["virtio-blk-pci", f"drive={name}", *where])]
+
+
 def disk(images, *where):
     """The disk of a host that has one; runs share it, so none may write."""
     if not images.disk:
         return []
-    return ["-drive", "if=none,id=disk,format=raw,readonly=on,"
-            f"file={images.disk}",
-            "-device", ",".join(["virtio-blk-pci", "drive=disk", *where])]
+    return _drive("disk", images.disk, "readonly=on", *where)
+
+
+def root(images):
+    """The root of a host that has one, and the tests; what is written to the root is
+    forgotten."""
+    if not images.root:
+        return []
+    return [*_drive("root", images.root, "snapshot=on"),
+            *_drive("tests", images.tests, "readonly=on")]
 
 
 def prepare(host, images, cmdline, accel):
@@ -36,5 +48,5 @@ def prepare(host, images, cmdline, accel):
              "-kernel", images.kernel, "-initrd", images.initramfs,
              "-append", f"{CMDLINE} {cmdline}",
              "-serial", "file:console.log", "-serial", "file:tap.log",
-             *disk(images)],
+             *disk(images), *root(images)],
             {}, False)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 
-from hostlib import build, project, stanza
+from hostlib import build, project, root, stanza
 
 BOOT = "(boot)"
 
@@ -19,19 +19,18 @@ class Passed:
         self._tree = project.digest_tree()
         self._kernels = {}
 
-    def _kernel(self, *which):
-        if which not in self._kernels:
-            image = build.kernel_image(*which)
-            self._kernels[which] = project.digest_file(image)
-        return self._kernels[which]
+    def _kernel(self, image):
+        if image not in self._kernels:
+            self._kernels[image] = project.digest_file(image)
+        return self._kernels[image]
 
     def _path(self, entry):
         host = self._hosts.get(entry.host)
         key = [self._tree, repr(entry.test), repr(host)]
         if host:
-            key.append(self._kernel(host.arch, host.flavour))
+            key.append(self._kernel(root.kernel_of(host)))
         if entry.test.guest:
-            key.append(self._kernel(host.arch, stanza.GUEST))
+            key.append(self._kernel(build.kernel_image(host.arch, stanza.GUEST)))
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()
         return project.under("passed", name)
 

@@ -7,7 +7,7 @@ import threading
 import time
 
 from hostlib import (accel, boot, build, defects, disk, local, project,
-                     records, report, stanza, stock)
+                     records, report, root, stanza, stock)
 
 
 class Cores:
@@ -38,8 +38,13 @@ def build_for(entries, hosts, accel_asked=None):
                                    hosts[entry.host].disk)
                                   for entry in machines}):
         disk.need(arch, packages)
+    for arch, config in sorted({(hosts[entry.host].arch,
+                                 hosts[entry.host].root)
+                                for entry in machines
+                                if hosts[entry.host].root}):
+        root.need(arch, config)
     kernels = {(hosts[entry.host].arch, hosts[entry.host].flavour)
-               for entry in machines}
+               for entry in machines if not hosts[entry.host].root}
     kernels |= {(hosts[entry.host].arch, stanza.GUEST)
                 for entry in machines if entry.test.guest}
     kernels |= {(stanza.NEEDS_ARCH, flavour)

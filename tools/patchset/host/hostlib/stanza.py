@@ -7,7 +7,7 @@ import shlex
 
 from hostlib import defects, ini, project
 from hostlib.ini import TableError
-from lib import kernel
+from lib import deb, kernel
 
 HOSTS = os.path.join(project.HOST, "hosts.ini")
 TESTS = os.path.join(project.HOST, "tests.ini")
@@ -28,7 +28,7 @@ GUEST = "guest"
 NEEDS_ARCH = "x86_64"
 
 HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
-             "disk", "cmdline", "boot", "slow", "boots"}
+             "disk", "root", "cmdline", "boot", "slow", "boots"}
 TEST_KEYS = {"kind", "program", "args", "guest", "tool", "default", "full",
              "class", "timeout", "memory", "cmdline", "skip", "stock", "needs",
              "why"}
@@ -48,6 +48,8 @@ class Host:
     boots: int
     # Debian packages of its architecture.
     disk: tuple = ()
+    # What configuration the kernel's packages have in its root, if it has one.
+    root: str = ""
 
     @property
     def arch(self):
@@ -146,6 +148,15 @@ def _flavour(path, name, arch, flavour):
     return flavour
 
 
+def _root(path, name, values):
+    """Only QEMU for x86 boots from one, and it is all that the host has."""
+    if values["root"]:
+        _one_of(path, name, values["root"], deb.CONFIGS)
+        _one_of(path, name, values["emulator"], ("qemu",))
+        if values["disk"]:
+            raise TableError(f"{path}: [{name}]: a disk beside a root")
+
+
 def load_hosts(path):
     parser = ini.read(path)
     hosts = {}
@@ -163,6 +174,7 @@ def load_hosts(path):
         for key in ("boot", "slow"):
             values[key] = _number(path, name, float, values[key])
         values["disk"] = tuple(values["disk"].split())
+        _root(path, name, values)
         hosts[name] = Host(name=name, **values)
     return hosts
 
