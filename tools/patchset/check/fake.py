@@ -70,8 +70,9 @@ Overlay: MAINTAINERS
 
 APT_CACHE = """#!/bin/sh
 case $1 in
-madison) while read -r v; do echo " $2 | $v | http://archive.example bookworm/main amd64 Packages"; done < "$FAKE/versions" ;;
-show) cat "$FAKE/${2#*=}.show" 2>/dev/null ;;
+madison) while read -r v; do echo " $2 | $v | http://archive.example bookworm/main amd64 Packages"; done \
+	< "$FAKE/$2.versions" ;;
+show) cat "$FAKE/$2.show" 2>/dev/null ;;
 esac
 """
 
@@ -79,7 +80,7 @@ APT_GET = """#!/bin/sh
 echo "$*" >> "$FAKE/apt-get.log"
 [ ! -e "$FAKE/offline" ] || { echo "E: no route to host" >&2; exit 100; }
 case "$*" in
-*download*) for last; do :; done; cp "$FAKE/${last%=*}_${last#*=}_all.deb" . ;;
+*download*) for last; do :; done; cp "$FAKE/${last%=*}_${last#*=}_"*.deb . ;;
 esac
 """
 
@@ -94,8 +95,21 @@ def write(path, text):
     path.write_text(text)
 
 
-def package(directory, version, files):
-    """A .deb like Debian's, and what apt-cache shows of it."""
+def package(directory, name, version, root, architecture="all"):
+    """Put what is below `root` in the archive as a .deb, the newest of its name."""
+    write(root / "DEBIAN/control", f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n"
+                                   "Maintainer: N <n@n.example>\nDescription: none\n")
+    deb = directory / f"{name}_{version}_{architecture}.deb"
+    subprocess.run(["dpkg-deb", "-Znone", "--build", root, deb], check=True, stdout=subprocess.DEVNULL)
+    data = deb.read_bytes()
+    write(directory / f"{name}={version}.show", f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n"
+          f"Size: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n")
+    versions = directory / f"{name}.versions"
+    versions.write_text(f"{version}\n" + (versions.read_text() if versions.exists() else ""))
+
+
+def source_package(directory, version, files):
+    """A package like Debian's kernel source."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         for name, text in files.items():
@@ -103,13 +117,7 @@ def package(directory, version, files):
         archive = root / "deb/usr/src/linux-source-9.9.tar.xz"
         archive.parent.mkdir(parents=True)
         subprocess.run(["tar", "-C", root, "-cJf", archive, "linux-source-9.9"], check=True)
-        write(root / "deb/DEBIAN/control", f"Package: linux-source-9.9\nVersion: {version}\nArchitecture: all\n"
-                                           "Maintainer: N <n@n.example>\nDescription: none\n")
-        deb = directory / f"linux-source-9.9_{version}_all.deb"
-        subprocess.run(["dpkg-deb", "-Znone", "--build", root / "deb", deb], check=True, stdout=subprocess.DEVNULL)
-    data = deb.read_bytes()
-    write(directory / f"{version}.show", f"Package: linux-source-9.9\nVersion: {version}\nSize: {len(data)}\n"
-                                         f"SHA256: {hashlib.sha256(data).hexdigest()}\n\n")
+        package(directory, "linux-source-9.9", version, root / "deb")
 
 
 class TestCase(unittest.TestCase):
@@ -141,9 +149,7 @@ class TestCase(unittest.TestCase):
 
     def offer(self, version, files):
         """Put a version in the archive, as the newest."""
-        package(self.archive, version, files)
-        versions = self.archive / "versions"
-        versions.write_text(f"{version}\n" + (versions.read_text() if versions.exists() else ""))
+        source_package(self.archive, version, files)
 
     def make_repository(self):
         tool = self.top / "tools/patchset"

@@ -19,7 +19,7 @@ class Fetch(fake.TestCase):
         self.succeeds("fetch")
         version, digest = (self.base.out / "version").read_text().split()
         self.assertEqual(version, "9.9.1-1")
-        self.assertIn(digest, (self.archive / "9.9.1-1.show").read_text())
+        self.assertIn(digest, (self.archive / "linux-source-9.9=9.9.1-1.show").read_text())
 
     def test_needs_no_network_when_it_is_there(self):
         self.succeeds("fetch")
@@ -46,7 +46,7 @@ class Fetch(fake.TestCase):
         self.fails("fetch", says=["cannot download linux-source-9.9 9.9.1-1", "no route to host"])
 
     def test_nothing_offered(self):
-        (self.archive / "versions").write_text("")
+        (self.archive / "linux-source-9.9.versions").write_text("")
         self.fails("fetch", says=["apt offers no linux-source-9.9"])
 
     def test_old_lists_are_updated(self):

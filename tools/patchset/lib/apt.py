@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import proc
@@ -13,6 +14,28 @@ LISTS = Path("/var/lib/apt/lists")
 A_DAY = 24 * 3600
 QUICK_TO_FAIL = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20",
                  "-o", "APT::Update::Error-Mode=any")
+# What apt writes to need not be open to its own user.
+SANDBOX = ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """An architecture's packages, whatever that of the machine is: their lists are kept in a directory of ours."""
+
+    architecture: str
+    lists: Path
+
+    @property
+    def words(self):
+        settings = {"APT::Architecture": self.architecture, "APT::Architectures": self.architecture,
+                    "Dir::State::lists": self.lists, "Dir::State::status": os.devnull, "Dir::Cache::pkgcache": "",
+                    "Dir::Cache::srcpkgcache": "", "Acquire::Languages": "none"}
+        return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+
+    def update(self):
+        """Whether the lists could be brought up to date."""
+        (self.lists / "partial").mkdir(parents=True, exist_ok=True)
+        return proc.attempt("apt-get", "update", *QUICK_TO_FAIL, *SANDBOX, *self.words).returncode == 0
 
 
 def as_root(*command):
@@ -33,9 +56,9 @@ def release():
     return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
 
 
-def offered(package):
+def offered(package, *words):
     """Versions of a package, the newest first."""
-    rows = (line.split("|") for line in proc.run("apt-cache", "madison", package).splitlines())
+    rows = (line.split("|") for line in proc.run("apt-cache", "madison", package, *words).splitlines())
     return list(dict.fromkeys(row[1].strip() for row in rows if row[2].strip().endswith("Packages")))
 
 
@@ -50,9 +73,9 @@ def mirror(release):
     raise Failure(f"apt gets no {release} of Debian from anywhere")
 
 
-def record(package, version):
+def record(package, version, *words):
     """Fields that `apt-cache show` gives for one version; none if it is not offered."""
-    shown = proc.attempt("apt-cache", "show", f"{package}={version}").stdout
+    shown = proc.attempt("apt-cache", "show", f"{package}={version}", *words).stdout
     stanza = shown.split("\n\n")[0]
     return dict(line.split(": ", 1) for line in stanza.splitlines() if line[:1].isalpha() and ": " in line)
 
@@ -70,27 +93,26 @@ def verify(path, size, digest):
         raise Failure(f"{path} is damaged: its sha256 is not {digest}; delete it and try again")
 
 
-def deb_name(package, version):
-    return f"{package}_{version.replace(':', '%3a')}_all.deb"
+def deb_name(package, version, architecture="all"):
+    return f"{package}_{version.replace(':', '%3a')}_{architecture}.deb"
 
 
-def download(package, version, directory):
+def download(package, version, directory, *words):
     """A verified package file in `directory`; a file that is already there is only verified."""
-    fields = record(package, version)
+    fields = record(package, version, *words)
     if "SHA256" not in fields:
         raise Failure(f"apt knows no checksum of {package} {version}")
-    path = directory / deb_name(package, version)
+    path = directory / deb_name(package, version, fields["Architecture"])
     if not path.exists():
-        fetch(package, version, path)
+        fetch(package, version, path, *words)
     verify(path, int(fields["Size"]), fields["SHA256"])
     return path
 
 
-def fetch(package, version, path):
+def fetch(package, version, path, *words):
     """Download beside `path` first: what bears the name is whole."""
     partial = path.parent / "partial"
     partial.mkdir(parents=True, exist_ok=True)
-    sandbox = ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
-    proc.run("apt-get", *QUICK_TO_FAIL, *sandbox, "download", f"{package}={version}", cwd=partial,
+    proc.run("apt-get", *QUICK_TO_FAIL, *SANDBOX, *words, "download", f"{package}={version}", cwd=partial,
              what=f"cannot download {package} {version} (no network?)")
     (partial / path.name).replace(path)
