@@ -6,7 +6,7 @@ from unittest import mock
 
 import fake
 from lib import checks, kernel, proc, ui
-from lib.checks import docs, files, objects, patches, result
+from lib.checks import docs, files, objects, packaged, patches, result
 
 NO_REASON = fake.ENTRY.replace("Body, with a reason.", "Frob.")
 
@@ -111,7 +111,7 @@ class Objects(fake.TestCase):
         with mock.patch.object(objects.source, "pristine") as pristine, \
                 mock.patch.object(objects, "warnings", side_effect=counts):
             pristine.return_value = self.base.out
-            return objects.compare(self.base, "x86_64", "gcc").findings
+            return objects.compare(self.base, objects.build_for(self.base, "x86_64", "gcc")).findings
 
     def test_what_the_base_has_is_not_ours(self):
         self.assertEqual(self.compared(self.GCC, self.GCC), [])
@@ -124,6 +124,34 @@ class Objects(fake.TestCase):
 
     def test_each_compiler_on_each_architecture(self):
         self.assertEqual(len(objects.CHECKS), len(kernel.ARCHES) * len(objects.TOOLS) - 1)
+
+
+class Packaged(fake.TestCase):
+    def changed(self, arch, config, final):
+        for name, text in (("config", config), ("final", final)):
+            fake.write(self.top / name, text)
+        return packaged.changed_options(arch, self.top / "config", self.top / "final")
+
+    def test_options_are_the_distributions_and_ours(self):
+        config = "CONFIG_KVM=m\n# CONFIG_KVM_XEN is not set\n# CONFIG_OTHER is not set\n"
+        final = "CONFIG_KVM=m\nCONFIG_KVM_GENERIC_PRE_FAULT_MEMORY=y\nCONFIG_OTHER=y\n"
+        self.assertEqual(self.changed("x86_64", config, final), [])
+        self.assertEqual(self.changed("x86_64", config, final.replace("KVM=m", "KVM=y")), ["CONFIG_KVM is y, not m"])
+        self.assertEqual(self.changed("x86_64", config, "CONFIG_KVM=m\n"),
+                         ["CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY is n, not y"])
+
+    def test_options_of_powerpc(self):
+        final = "CONFIG_KVM_BOOK3S_HV_HTAB_STREAM=y\nCONFIG_KVM_CHANGE_MAP=y\nCONFIG_KVM_CHANGE_MAP_KUNIT_TEST=y\n"
+        self.assertEqual(self.changed("powerpc", "", final), ["CONFIG_KVM_CHANGE_MAP_KUNIT_TEST is y, not n"])
+
+    def test_findings_of_both(self):
+        for name, text in (("config", "CONFIG_KVM=m\n"), ("build/fake/check-x86_64-debian/.config", "CONFIG_KVM=m\n")):
+            fake.write(self.top / name, text)
+        with mock.patch.object(packaged.distribution, "config", return_value=self.top / "config"), \
+                mock.patch.object(objects, "compare", return_value=result.Result(3, "objects", ["a warning"])) as compare:
+            findings = packaged.check(self.base, "x86_64").findings
+        self.assertEqual(findings, ["a warning", "CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY is n, not y"])
+        self.assertEqual(compare.call_args.args[1].config, self.top / "config")
 
 
 class Docs(fake.TestCase):

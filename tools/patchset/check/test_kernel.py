@@ -37,6 +37,25 @@ class Words(fake.TestCase):
         self.assertFalse([word for word in self.make("normal") if "KCSAN" in word])
 
 
+class Configure(fake.TestCase):
+    def configure(self, final, **how):
+        """The commands by which a configuration comes about that is `final` in the end."""
+        build = kernel.Build("x86_64", self.top / "source", self.top / "out", self.top / "log", **how)
+        fake.write(self.top / "out/.config.new", final)
+        with mock.patch.object(kernel.proc, "run") as run:
+            kernel.configure(self.top, build)
+        return [[str(word) for word in call.args] for call in run.call_args_list]
+
+    def test_fragments_go_over_the_least_kernel(self):
+        fake.write(self.top / "one.config", "CONFIG_A=y\n")
+        start, merge, finish = self.configure("CONFIG_A=y\n", fragments=(self.top / "one.config",))
+        self.assertEqual([start[-1], merge[-1], finish[-1]], ["tinyconfig", f"{self.top}/one.config", "olddefconfig"])
+
+    def test_a_whole_configuration_is_taken_as_it_is(self):
+        start, finish = self.configure("CONFIG_A=y\n", config=self.top / "whole")
+        self.assertEqual((start[:2], finish[-1]), (["cp", str(self.top / "whole")], "olddefconfig"))
+
+
 class Fragments(fake.TestCase):
     def check(self, fragment, final):
         paths = []

@@ -49,14 +49,18 @@ ERROR = re.compile(r"error|\*\*\*|undefined reference", re.I)
 
 @dataclass(frozen=True)
 class Build:
-    """One source tree built for one architecture into its own directory."""
+    """One source tree built for one architecture into its own directory.
+
+    The configuration is made of fragments, or is `config` as it is.
+    """
 
     arch: str
     source: Path
     out: Path
     log: Path
-    fragments: tuple
+    fragments: tuple = ()
     words: tuple = ()
+    config: Path = None
 
     def make(self, *words):
         cross = ARCHES[self.arch].cross
@@ -117,7 +121,8 @@ def configure(top, build):
     new = build.out / ".config.new"
     environment = {**build.environment(top), "KCONFIG_CONFIG": str(new)}
     merge = ["sh", build.source / "scripts/kconfig/merge_config.sh", "-m", "-O", build.out, new, *build.fragments]
-    for command in (build.make("tinyconfig"), merge, build.make("olddefconfig")):
+    start = [["cp", build.config, new]] if build.config else [build.make("tinyconfig"), merge]
+    for command in (*start, build.make("olddefconfig")):
         proc.run(*command, cwd=build.out, env=environment, what=f"configuring {build.out.name}")
     check_fragments(build.fragments, new)
     keep = build.out / ".config"

@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .ui import Failure, say
@@ -21,6 +21,7 @@ class Base:
     name: str
     package: str
     archive: str
+    configuration: dict = field(default_factory=dict)
 
     @property
     def out(self):

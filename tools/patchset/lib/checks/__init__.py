@@ -7,7 +7,7 @@ the reason, beside its check.
 """
 from .. import series, tree
 from ..ui import Failure, say
-from . import cocci, docs, files, objects, patches
+from . import cocci, docs, files, objects, packaged, patches
 from .result import Result
 
 CHECKS = {
@@ -21,6 +21,7 @@ CHECKS = {
     "kernel-doc": docs.kernel_doc,
     "htmldocs": docs.htmldocs,
     **objects.CHECKS,
+    **packaged.CHECKS,
     "uapi": objects.uapi_headers,
     "coccicheck": cocci.coccicheck,
 }

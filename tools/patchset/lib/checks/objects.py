@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What compilers and sparse say of KVM, beside what they say of the base."""
+import dataclasses
 import functools
 import re
 from collections import Counter
@@ -40,31 +41,40 @@ def count(lines):
     return Counter((re.sub(r"^(\.\./)+", "", one[1]), UNSTABLE.sub("#", one[2])) for one in found)
 
 
-def warnings(base, src, out, arch, tool):
+def warnings(base, build):
     """What count() makes of all that is said, and make's status."""
-    log = base.out / "log" / f"{out.name}-{out.parent.name}.log"
-    build = kernel.Build(arch, src, out, log, kernel.fragments(base, arch), words(arch, tool))
     kernel.configure(base.top, build)
-    forget(out)
-    done = proc.attempt(*build.make("-k", f"arch/{kernel.ARCHES[arch].tree}/kvm/"), env=build.environment(base.top))
-    said = (done.stdout + done.stderr).replace(f"{src}/", "")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(said)
+    forget(build.out)
+    done = proc.attempt(*build.make("-k", f"arch/{kernel.ARCHES[build.arch].tree}/kvm/"),
+                        env=build.environment(base.top))
+    said = (done.stdout + done.stderr).replace(f"{build.source}/", "")
+    build.log.parent.mkdir(parents=True, exist_ok=True)
+    build.log.write_text(said)
     return count(said.splitlines()), done.returncode
 
 
-def compare(base, arch, tool):
-    stock = source.pristine(base).resolve()
-    name = f"check-{arch}-{tool}"
-    before, _ = warnings(base, stock, stock.parent / name, arch, tool)
-    after, status = warnings(base, base.src, base.out / name, arch, tool)
+def compare(base, build):
+    """What is said of the patched tree, and not of the base."""
+    stock, name = source.pristine(base).resolve(), build.out.name
+    before, _ = warnings(base, dataclasses.replace(build, source=stock, out=stock.parent / name,
+                                                   log=build.log.with_name(f"{name}-pristine.log")))
+    after, status = warnings(base, build)
     findings = [f"{path}: {text}" for (path, text), count in (after - before).items() for _ in range(count)]
     if status:
-        findings.append(f"make failed, see the log of {name}")
-    return Result(len(kvm_objects(base.out / name)), "objects", findings)
+        findings.append(f"make failed, see {build.log}")
+    return Result(len(kvm_objects(build.out)), "objects", findings)
 
 
-CHECKS = {f"{arch}-{tool}": functools.partial(compare, arch=arch, tool=tool)
+def build_for(base, arch, tool, **more):
+    name = f"check-{arch}-{tool}"
+    return kernel.Build(arch, base.src, base.out / name, base.out / "log" / f"{name}.log", **more)
+
+
+def check(base, arch, tool):
+    return compare(base, build_for(base, arch, tool, fragments=kernel.fragments(base, arch), words=words(arch, tool)))
+
+
+CHECKS = {f"{arch}-{tool}": functools.partial(check, arch=arch, tool=tool)
           for arch in kernel.ARCHES for tool in TOOLS if (arch, tool) != ("powerpc", "werror")}
 
 
