@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Configuration checks, prefixes and matrix, with the compiler left out."""
+"""Configuration checks and the matrix, with the compiler left out."""
 import unittest
 from unittest import mock
 
@@ -117,9 +117,20 @@ class Build(fake.TestCase):
             self.compile("all:\n\t@echo 'a.c:1: error: bad' >&2; exit 1\n")
 
 
-class Tables(fake.TestCase):
-    """Prefixes and matrix."""
+class Linked(fake.TestCase):
+    def targets(self, config):
+        build = kernel.Build("x86_64", self.top / "source", self.top / "out", self.top / "log")
+        fake.write(self.top / "out/.config", config)
+        with mock.patch.object(kernel, "configure"), mock.patch.object(kernel, "compile") as make:
+            kernel.linked(self.top, build, "a build")
+        return make.call_args.args[2]
 
+    def test_modules_where_there_are_any(self):
+        self.assertEqual(self.targets("CONFIG_MODULES=y\n"), ["vmlinux", "modules"])
+        self.assertEqual(self.targets("# CONFIG_MODULES is not set\n"), ["vmlinux"])
+
+
+class Matrix(fake.TestCase):
     def setUp(self):
         super().setUp()
         for arch in kernel.ARCHES:
@@ -138,28 +149,6 @@ class Tables(fake.TestCase):
             raise ui.Failure("does not compile")
 
     broken = None
-
-    def test_prefixes(self):
-        self.succeeds("prefixes")
-        self.assertEqual(self.built, ["0001 x86_64", "0001 powerpc", "0002 x86_64"])
-
-    def test_prefixes_do_not_compile_documents(self):
-        fake.write(self.top / "Documentation/new.rst", "")
-        self.entry(fake.ENTRY.replace("virt/new.c\nOverlay: MAINTAINERS", "Documentation/new.rst"), "0000-doc.patch")
-        self.assertRegex(self.succeeds("prefixes"), r"0000-doc\.patch +as stock +as stock\n")
-        self.assertEqual(self.built, ["0001 x86_64", "0001 powerpc", "0002 x86_64"])
-
-    def test_prefixes_resume(self):
-        self.broken = "x86_64"
-        self.fails("prefixes", says=["0002-two.patch does not build"])
-        self.broken, self.built = None, []
-        self.succeeds("prefixes")
-        self.assertEqual(self.built, ["0002 x86_64"])
-
-    def test_prefixes_leave_the_pristine_tree_alone(self):
-        self.succeeds("prefixes")
-        self.assertEqual((self.base.stock / "virt/b.c").read_text(), fake.C_FILE)
-        self.succeeds("prove")
 
     def test_matrix(self):
         self.offer("9.9.2-1", fake.KERNEL)

@@ -174,6 +174,13 @@ def objects(top, build, what):
     compile(top, build, [f"arch/{ARCHES[build.arch].tree}/kvm/"], what)
 
 
+def linked(top, build, what):
+    """Configure, and build the kernel, with its modules if it has any."""
+    configure(top, build)
+    modular = settings(build.out / ".config").get("CONFIG_MODULES") == "y"
+    compile(top, build, ["vmlinux", *(["modules"] if modular else [])], what)
+
+
 def first_error(log):
     lines = log.read_text(errors="replace").splitlines()
     return next((line.strip() for line in lines if ERROR.search(line)), "make failed")

@@ -1,15 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every prefix of the series builds."""
-import filecmp
+"""Every prefix of the series builds, in every configuration.
 
-from . import compose, digest, entry, kernel, proc, source, sync
+The kernel is linked, with its modules: objects alone would not tell of a function that only a later entry brings, of
+a symbol that is not exported, or of built-in code that uses what is in a module, as on POWER real mode must not.
+"""
+import filecmp
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import compose, configurations, digest, entry, kernel, proc, source, sync
+from .configurations import CONFIGURATIONS
 from .ui import Failure, say
 
 NOT_COMPILED = ("Documentation/", "tools/", compose.MERGED)
+NAME_WIDTH = 40
+WIDTH = 9
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all prefixes have in common."""
+
+    base: object
+    home: Path
+    stock: Path
+    stock_options: set
+    passed: digest.Passed
+
+    def options(self):
+        return self.stock_options | configurations.options(self.home / "compose")
 
 
 def prefixes(base):
-    """Build KVM's objects after each entry; what has passed before is not built again."""
+    """Build the kernel after each entry; what has passed before is not built again."""
     with base.lock("prefixes"):
         run(base)
 
@@ -19,20 +42,33 @@ def run(base):
     stock = source.pristine(base).resolve()
     link_stock(stock, home)
     entries = entry.load(base)
-    passed = digest.Passed(home / "passed")
-    failures = []
+    work = Work(base, home, stock, configurations.options(stock), digest.Passed(home / "passed"))
+    rows = {}
 
     def after(one):
-        changed = changed_files(stock, home / "compose")
-        sync.sync(stock, home / "compose", home / "src", changed, home / "src.touched")
-        results = [build(base, home, arch, changed, passed, one) for arch in kernel.ARCHES]
-        print(f"{one.name[:60]:60} {' '.join(f'{result:>12}' for result in results)}", flush=True)
-        failures.extend(one.name for result in results if result == "FAILED")
+        rows[one.name] = row(work, one)
 
-    print(f"{'':60} {' '.join(f'{arch:>12}' for arch in kernel.ARCHES)}")
-    compose.compose(base.top, stock, entries, home / "compose", after)
-    if failures:
-        raise Failure(f"{failures[0]} does not build")
+    try:
+        compose.compose(base.top, stock, entries, home / "compose", after)
+    finally:
+        show(rows)
+    failed = [name for name, results in rows.items() if "FAILED" in results]
+    if failed:
+        raise Failure(f"{failed[0]} does not build")
+    configurations.check(base, work.options())
+
+
+def show(rows):
+    """Print the table; by itself, as builds say much."""
+    print(line("", [one.arch for one in CONFIGURATIONS]))
+    print(line("", [one.words for one in CONFIGURATIONS]))
+    for name, results in rows.items():
+        print(line(name, results))
+
+
+def line(name, cells):
+    columns = (f"{cell:>{max(WIDTH, len(one.words))}}" for cell, one in zip(cells, CONFIGURATIONS))
+    return f"{name[:NAME_WIDTH]:{NAME_WIDTH}} {' '.join(columns)}"
 
 
 def link_stock(stock, home):
@@ -62,21 +98,37 @@ def compiled(paths, arch):
             and (path.startswith(own) or not path.startswith("arch/"))}
 
 
-def build(base, home, arch, changed, passed, one):
-    """Build one prefix for one architecture; a word for the table."""
-    relevant = compiled(changed, arch)
-    if not relevant:
-        return "as stock"
-    fragments = kernel.fragments(base, arch)
-    key = digest.of_tree(home / "compose", relevant, arch, (home / "version").read_text(), *fragments)
-    if key in passed:
+def row(work, one):
+    """Build a prefix in all configurations; a word for each."""
+    changed = changed_files(work.stock, work.home / "compose")
+    sync.sync(work.stock, work.home / "compose", work.home / "src", changed, work.home / "src.touched")
+    known, seen, results = work.options(), set(), []
+    for configuration in CONFIGURATIONS:
+        fragments = configuration.fragments(work.base, known)
+        relevant = compiled(changed, configuration.arch)
+        if not relevant:
+            results.append("as stock")
+        elif fragments in seen:
+            results.append("same")
+        else:
+            results.append(build(work, one, configuration, fragments, relevant))
+        seen.add(fragments)
+    return results
+
+
+def build(work, one, configuration, fragments, relevant):
+    """Build a prefix in one configuration; a word for the table."""
+    arch, name = configuration.arch, configuration.name
+    key = digest.of_tree(work.home / "compose", relevant, arch, "linked", (work.home / "version").read_text(),
+                         *fragments)
+    if key in work.passed:
         return "passed"
-    log = base.out / "log" / f"prefix-{one.name[:4]}-{arch}.log"
-    made = kernel.Build(arch, home / "src", home / arch, log, fragments)
+    log = work.base.out / "log" / f"prefix-{one.name[:4]}-{name}.log"
+    made = kernel.Build(arch, work.home / "src", work.home / configuration.output, log, fragments)
     try:
-        kernel.objects(base.top, made, f"{one.name[:4]} {arch}")
+        kernel.linked(work.base.top, made, f"{one.name[:4]} {name}")
     except Failure as failure:
         say(failure)
         return "FAILED"
-    passed.add(key, one.name)
+    work.passed.add(key, f"{one.name} {name}")
     return "builds"

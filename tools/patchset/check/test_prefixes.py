@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is built after each entry, with the compiler left out."""
+import unittest
+from unittest import mock
+
+import fake
+from lib import kernel, ui
+
+FRAGMENTS = {"x86_64-m": "CONFIG_MODULES=y\n", "powerpc-m": "CONFIG_MODULES=y\n", "kunit": "CONFIG_KUNIT=y\n",
+             "no-stream": "CONFIG_STREAM=n\n"}
+ALL = ["x86_64-y", "x86_64-y-kunit", "x86_64-m", "x86_64-m-kunit", "powerpc-y-kunit", "powerpc-y-no-stream",
+       "powerpc-m", "powerpc-m-no-stream-kunit"]
+
+
+class Prefixes(fake.TestCase):
+    """The second entry is for x86; the third adds the options."""
+
+    def setUp(self):
+        super().setUp()
+        for name, text in FRAGMENTS.items():
+            fake.write(self.top / f"tools/patchset/configs/{name}.config", text)
+        for arch in kernel.ARCHES:
+            fake.write(self.base.configs / f"{arch}.config", "")
+        self.offer("9.9.2-1", {**fake.KERNEL, "virt/Kconfig": "config MODULES\n"})
+        self.entry(self.hooks("arch/x86/kvm/Makefile", "obj-y += x.o", "obj-y += y.o"), "0002-two.patch")
+        self.entry(self.hooks("virt/Kconfig", "config MODULES", "config KUNIT", "  config STREAM"),
+                   "0003-three.patch")
+        self.built = []
+        self.broken = None
+        patched = mock.patch.object(kernel, "linked", self.linked)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def hooks(self, path, line, *added):
+        text = "".join(f"+{one}\n" for one in added)
+        return (fake.ENTRY.replace("Overlay: virt/new.c\nOverlay: MAINTAINERS\n", "")
+                + f"--- a/{path}\n+++ b/{path}\n@@ -1 +1,{1 + len(added)} @@\n {line}\n{text}")
+
+    def linked(self, top, build, what):
+        self.built.append(what)
+        if what == self.broken:
+            raise ui.Failure("does not link")
+
+    def built_for(self, number):
+        return [what.split()[1] for what in self.built if what.startswith(number)]
+
+    def test_each_configuration_once_its_options_are_there(self):
+        out = self.succeeds("prefixes")
+        self.assertEqual(self.built_for("0001"), ["x86_64-y", "x86_64-m", "powerpc-y-kunit", "powerpc-m"])
+        self.assertEqual(self.built_for("0003"), ALL)
+        self.assertRegex(out, r"0001-one\.patch( +builds +same){4}\n")
+        self.assertRegex(out, r"0003-three\.patch( +builds){8}\n")
+
+    def test_not_what_is_as_in_the_prefix_before(self):
+        self.assertRegex(self.succeeds("prefixes"), r"0002-two\.patch( +builds +same){2}( +passed +same){2}\n")
+
+    def test_modules_have_an_output_of_their_own(self):
+        with mock.patch.object(kernel, "linked") as linked:
+            self.succeeds("prefixes")
+        self.assertEqual({call.args[1].out.name for call in linked.call_args_list},
+                         {"x86_64-y", "x86_64-m", "powerpc-y", "powerpc-m"})
+
+    def test_an_option_that_never_comes(self):
+        fake.write(self.top / "tools/patchset/configs/no-stream.config", "CONFIG_STREAM=n\nCONFIG_NOWHERE=y\n")
+        self.fails("prefixes", says=["no-stream.config: no Kconfig has CONFIG_NOWHERE"])
+
+    def test_not_documents(self):
+        fake.write(self.top / "Documentation/new.rst", "")
+        self.entry(fake.ENTRY.replace("virt/new.c\nOverlay: MAINTAINERS", "Documentation/new.rst"), "0000-doc.patch")
+        self.assertRegex(self.succeeds("prefixes"), r"0000-doc\.patch( +as stock){8}\n")
+        self.assertEqual(self.built_for("0000"), [])
+
+    def test_goes_on_where_it_failed(self):
+        self.broken = "0003 powerpc-m"
+        status, out, error = self.patchset("prefixes")
+        self.assertEqual((status, error), (1, "patchset: 0003-three.patch does not build\n"))
+        self.assertRegex(out, r"0003-three\.patch( +builds){6} +FAILED +builds\n")
+        self.broken, self.built = None, []
+        self.succeeds("prefixes")
+        self.assertEqual(self.built, ["0003 powerpc-m"])
+
+    def test_leaves_the_pristine_tree_alone(self):
+        self.succeeds("prefixes")
+        self.assertEqual((self.base.stock / "virt/b.c").read_text(), fake.C_FILE)
+        self.succeeds("prove")
+
+
+if __name__ == "__main__":
+    unittest.main()
