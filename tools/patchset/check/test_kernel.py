@@ -166,6 +166,30 @@ class Matrix(fake.TestCase):
                           self.succeeds("matrix", "--apply-only"))
         self.assertNotIn("9.9.1-1: look at", self.succeeds("matrix", "--apply-only"))
 
+    def forget_passed(self):
+        fake.write(self.top / "virt/new.c", "int fresher;\n")
+
+    def test_matrix_keeps_what_is_edited_and_no_package(self):
+        self.offer("9.9.2-1", fake.KERNEL)
+        self.succeeds("matrix", "--apply-only")
+        self.assertEqual(list((self.base.out / "matrix").glob("**/*.deb")), [])
+        self.forget_passed()
+        (self.archive / "offline").touch()
+        self.assertRegex(self.succeeds("matrix", "--apply-only"), r"9\.9\.2-1 +ok\n9\.9\.1-1 +ok\n")
+
+    def test_matrix_takes_the_package_in_use(self):
+        self.succeeds("fetch")
+        (self.archive / "offline").touch()
+        self.assertRegex(self.succeeds("matrix"), r"9\.9\.1-1 +ok +ok +ok\n")
+        self.assertEqual(len(list((self.base.out / "download").glob("*.deb"))), 1)
+
+    def test_matrix_forgets_what_is_not_offered(self):
+        self.offer("9.9.2-1", fake.KERNEL)
+        self.succeeds("matrix", "--apply-only")
+        (self.archive / "linux-source-9.9.versions").write_text("9.9.2-1\n")
+        self.succeeds("matrix", "--apply-only")
+        self.assertEqual([path.name for path in (self.base.out / "matrix/edited").iterdir()], ["9.9.2-1"])
+
     def test_matrix_names_what_fails(self):
         self.offer("9.9.2-1", {**fake.KERNEL, "virt/b.c": "int other;\n"})
         status, out, error = self.patchset("matrix", "--apply-only")

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The series on every version of the base that apt offers."""
+"""The series on every version of the base that apt offers.
+
+Packages are large: one that is not in use is deleted once it is unpacked. To see whether the series applies takes no
+more than the files that it edits: these are kept for each version that apt offers.
+"""
+import contextlib
 import shutil
 
 from . import apt, behind, compose, digest, entry, kernel, source, sync
@@ -22,6 +27,7 @@ def run(base, columns):
         raise Failure(f"apt offers no {base.package}")
     entries = entry.load(base)
     compose.check_overlay(base.top, entries)
+    forget_others(base, versions)
     passed = digest.Passed(base.out / "matrix/passed")
     failures = []
     print(f"{base.package:20} {' '.join(f'{column:>10}' for column in columns)}")
@@ -74,18 +80,60 @@ def attempt(base, home, version, entries, todo):
 
 
 def patch(base, home, version, entries, whole):
-    """The patched source of a version in matrix/src; only the files that are edited unless it is to be compiled.
+    """Compose on a version; in matrix/src if the whole of it is to be compiled.
 
     Returns what has changed behind the series.
     """
-    source.need_space(home, source.TREE_SIZE if whole else source.PACKAGE_SIZE)
-    package = apt.download(base.package, version, home / "download")
-    members = () if whole else sorted(compose.edited(entries))
-    source.replace(home / "src", lambda new: source.unpack(base, package, new, members))
-    touched = compose.compose(base.top, home / "src", entries, home / "compose")
-    found = behind.of(home / "src", home / "compose", compose.edited(entries))
-    sync.sync(home / "src", home / "compose", home / "src", touched, home / "src.touched")
+    edited = compose.edited(entries)
+    if whole:
+        source.need_space(home, source.TREE_SIZE)
+    stock = unpacked(base, home / "src", version) if whole else kept(base, version, edited)
+    touched = compose.compose(base.top, stock, entries, home / "compose")
+    found = behind.of(stock, home / "compose", edited)
+    if whole:
+        sync.sync(stock, home / "compose", stock, touched, home / "src.touched")
     return behind.changes(base, found)
+
+
+def unpacked(base, tree, version, members=()):
+    with package(base, version) as path:
+        source.replace(tree, lambda new: source.unpack(base, path, new, members))
+    return tree
+
+
+@contextlib.contextmanager
+def package(base, version):
+    """The package file of a version."""
+    in_use = source.in_use(base)
+    if in_use and version == source.recorded(base)[0]:
+        yield in_use
+        return
+    directory = base.out / "matrix/download"
+    source.need_space(directory, source.PACKAGE_SIZE)
+    path = apt.download(base.package, version, directory)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def kept_in(base):
+    return base.out / "matrix/edited"
+
+
+def kept(base, version, edited):
+    """The files of a version that the series edits."""
+    tree = kept_in(base) / version
+    if not all((tree / path).is_file() for path in edited):
+        unpacked(base, tree, version, sorted(edited))
+    return tree
+
+
+def forget_others(base, versions):
+    """Drop what is kept of versions that apt does not offer any more."""
+    for tree in kept_in(base).glob("*"):
+        if tree.name not in versions:
+            shutil.rmtree(tree)
 
 
 def compiles(base, home, version, arch):
