@@ -9,7 +9,7 @@ import string
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from . import apt, digest, entry, kernel, lintian, proc, series, source
+from . import apt, digest, distribution, entry, kernel, lintian, proc, series, source
 from .ui import Failure, say
 
 CONFIGS = ("debian", "small")
@@ -47,16 +47,19 @@ def packages(arch, config, suffix):
     return Packages(arch, config, suffix)
 
 
-def fragments(base, packages):
+def configuration(base, packages):
     """Small is what the test hosts have, with modules, and what a root of Debian's needs."""
-    return (*kernel.fragments(base, packages.arch), base.deb / f"{packages.config}-{packages.arch}.config")
+    if packages.config == "debian":
+        return {"config": distribution.config(base, packages.arch)}
+    return {"fragments": (*kernel.fragments(base, packages.arch),
+                          base.deb / f"{packages.config}-{packages.arch}.config")}
 
 
 def build_of(base, packages):
     home = packages.home(base)
     log = base.out / "log" / f"deb-{home.name}.log"
-    words = (f"LOCALVERSION={packages.local}",)
-    return kernel.Build(packages.arch, base.src, home / "build", log, fragments(base, packages), words)
+    return kernel.Build(packages.arch, base.src, home / "build", log, words=(f"LOCALVERSION={packages.local}",),
+                        **configuration(base, packages))
 
 
 def fill(template, values):
