@@ -2,7 +2,6 @@
 """kvm-prefault and its library, on a VMM and a KVM that are not real."""
 import collections
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -688,26 +687,6 @@ class LauncherTest(Case):
                       ["--slots-over=999999999T", "true"], ["--output=" + 300 * "x", "true"]):
             with self.subTest(wrong):
                 self.assertEqual(self.status(*wrong), 2)
-
-    def test_help_and_manual_name_every_option(self):
-        shown = self.call([self.dir / "kvm-prefault", "--help"]).out
-        manual = (TOOL / "kvm-prefault.1").read_text().replace("Fl Fl ", "--")
-        for option in re.findall(r"--[a-z-]+", shown):
-            self.assertIn(option, manual)
-
-    def test_manual_is_well_formed(self):
-        lint = subprocess.run(["mandoc", "-Tlint", "-Wstyle", TOOL / "kvm-prefault.1"],
-                              capture_output=True, text=True)
-        self.assertEqual((lint.returncode, lint.stdout), (0, ""))
-
-    def test_install(self):
-        root = self.dir / "root"
-        subprocess.run(["make", "--silent", "-C", TOOL, f"OUTPUT={self.dir}/", f"DESTDIR={root}", "install"],
-                       check=True, env={**os.environ, "MAKEFLAGS": ""}, stdout=subprocess.DEVNULL)
-        found = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-        self.assertEqual(found, ["usr/local/bin/kvm-prefault", "usr/local/include/kvm-prefault/pre-fault.h",
-                                 "usr/local/lib/kvm-prefault/libkvm-prefault.so",
-                                 "usr/local/share/man/man1/kvm-prefault.1"])
 
 
 if __name__ == "__main__":
