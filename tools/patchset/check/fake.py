@@ -78,8 +78,11 @@ esac
 
 APT_GET = """#!/bin/sh
 echo "$*" >> "$FAKE/apt-get.log"
+case "$*" in *--download-only*) [ ! -e "linux_${*##*=}.dsc" ] || exit 0 ;; esac
 [ ! -e "$FAKE/offline" ] || { echo "E: no route to host" >&2; exit 100; }
 case "$*" in
+*update) ;;
+*--download-only*) for last; do :; done; cp "$FAKE/source/${last#*=}/"* . ;;
 *download*) for last; do :; done; cp "$FAKE/${last%=*}_${last#*=}_"*.deb . ;;
 esac
 """
@@ -102,7 +105,7 @@ def package(directory, name, version, root, architecture="all"):
     deb = directory / f"{name}_{version}_{architecture}.deb"
     subprocess.run(["dpkg-deb", "-Znone", "--build", root, deb], check=True, stdout=subprocess.DEVNULL)
     data = deb.read_bytes()
-    write(directory / f"{name}={version}.show", f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n"
+    write(directory / f"{name}={version}.show", f"Package: {name}\nSource: linux\nVersion: {version}\nArchitecture: {architecture}\n"
           f"Size: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n")
     versions = directory / f"{name}.versions"
     versions.write_text(f"{version}\n" + (versions.read_text() if versions.exists() else ""))
@@ -154,7 +157,7 @@ class TestCase(unittest.TestCase):
     def make_repository(self):
         tool = self.top / "tools/patchset"
         write(tool / "bases/fake.toml", 'package = "linux-source-9.9"\narchive = "usr/src/linux-source-9.9.tar.xz"\n')
-        write(tool / "packages", "[source]\ngit\n[kernel]\ngcc\nmake # the tool\n")
+        write(tool / "packages", "[source]\ngit\n[kernel]\ngcc\nmake # the tool\n[debian]\ndpkg-dev\n")
         write(tool / "series/fake/cover-letter", "A title\n\nA text.\n")
         self.entry(ENTRY + HOOK)
         write(self.top / "virt/new.c", "int fresh;\n")

@@ -56,10 +56,15 @@ def release():
     return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
 
 
+def sites(package, *words):
+    """(version, archive, release/component) of all that apt offers of a package, the newest first."""
+    rows = (line.split("|") for line in proc.run("apt-cache", "madison", package, *words).splitlines())
+    return [(row[1].strip(), *row[2].split()[:2]) for row in rows if row[2].strip().endswith("Packages")]
+
+
 def offered(package, *words):
     """Versions of a package, the newest first."""
-    rows = (line.split("|") for line in proc.run("apt-cache", "madison", package, *words).splitlines())
-    return list(dict.fromkeys(row[1].strip() for row in rows if row[2].strip().endswith("Packages")))
+    return list(dict.fromkeys(version for version, _, _ in sites(package, *words)))
 
 
 def mirror(release):
@@ -116,3 +121,28 @@ def fetch(package, version, path, *words):
     proc.run("apt-get", *QUICK_TO_FAIL, *SANDBOX, *words, "download", f"{package}={version}", cwd=partial,
              what=f"cannot download {package} {version} (no network?)")
     (partial / path.name).replace(path)
+
+
+def sources_of(package, version, home):
+    """Options for an apt with lists of its own, below `home`: of the sources where apt gets a package from."""
+    entries = [f"deb-src {archive} {' '.join(place.rsplit('/', 1))}\n"
+               for known, archive, place in sites(package) if known == version]
+    if not entries:
+        raise Failure(f"apt offers no {package} {version}")
+    (home / "lists/partial").mkdir(parents=True, exist_ok=True)
+    (home / "sources.list").write_text("".join(entries))
+    places = {"Dir::Etc::SourceList": home / "sources.list", "Dir::Etc::SourceParts": "-",
+              "Dir::State::Lists": home / "lists", "Dir::Cache": home}
+    return [word for name, place in places.items() for word in ("-o", f"{name}={place}")]
+
+
+def download_source(package, version, directory):
+    """The .dsc of the source of a package; apt verifies it, and what of it is there already, by its lists."""
+    name = record(package, version).get("Source", package)
+    apt = ("apt-get", *QUICK_TO_FAIL, *SANDBOX, *sources_of(package, version, directory / "apt"))
+    download = (*apt, "source", "--only-source", "--download-only", f"{name}={version}")
+    if proc.attempt(*download, cwd=directory).returncode:
+        what = f"cannot download the source of {name} {version}"
+        proc.run(*apt, "update", what=f"{what} (no network?)")
+        proc.run(*download, cwd=directory, what=what)
+    return directory / f"{name}_{version.split(':')[-1]}.dsc"

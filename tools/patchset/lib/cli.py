@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from . import checks, deb, deps, kernel, matrix, prefixes, project, prove, refresh, series, source, tree
+from . import checks, deb, debian, deps, kernel, matrix, prefixes, project, prove, refresh, series, source, tree
 from .ui import Failure
 
 
@@ -65,6 +65,11 @@ def do_deb(base, args):
     deb.deb(base, packages)
 
 
+def do_debian(base, args):
+    deps.need(base.top, "source", "kernel", "debian")
+    debian.debian(base)
+
+
 def do_check(base, args):
     deps.need(base.top, "source", "kernel", "check")
     checks.run(base, args.names)
@@ -101,6 +106,7 @@ def parser():
                      help="debian: as Debian configures it, hours; small: what virtual machines need, minutes; "
                      "default: %(default)s")
     one.add_argument("--suffix", default=deb.SUFFIX, help="what the version ends with; default: %(default)s")
+    verb(do_debian, "drop the series into Debian's own source package, and have its tools and rules test it")
     one = verb(do_check, "what tools find in the series, as a table")
     one.add_argument("names", nargs="*", metavar="CHECK", choices=[[], *checks.CHECKS],
                      help=f"only these: {', '.join(checks.CHECKS)}")

@@ -67,7 +67,8 @@ class Build:
         return ["make", "-C", str(self.source), f"O={self.out}", f"ARCH={self.arch}", f"-j{os.cpu_count()}",
                 f"CROSS_COMPILE={cross}", f"CC=ccache {cross}gcc", *self.words, *words]
 
-    def environment(self, top):
+    @staticmethod
+    def environment(top):
         fixed = {"CCACHE_DIR": os.environ.get("CCACHE_DIR", str(top / "build/ccache")),
                  "CCACHE_BASEDIR": str(top / "build"), "CCACHE_NOHASHDIR": "1",
                  "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00 +0000", "KBUILD_BUILD_VERSION": "1",
