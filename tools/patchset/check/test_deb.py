@@ -108,6 +108,22 @@ class Again(fake.TestCase):
         self.assertEqual(self.packed, 2)
 
 
+class Image(fake.TestCase):
+    def words(self, arch):
+        build = kernel.Build(arch, self.base.src, self.base.out, self.base.out / "log")
+        with mock.patch.object(proc, "run") as run:
+            return deb.image(build), run
+
+    def test_compressed(self):
+        words, run = self.words("x86_64")
+        self.assertEqual((words, run.called), ((), False))
+
+    def test_elf(self):
+        words, run = self.words("powerpc")
+        self.assertEqual(words, ("KBUILD_IMAGE=vmlinux.stripped",))
+        self.assertEqual(run.call_args[0][0], "powerpc64le-linux-gnu-strip")
+
+
 class Lintian(fake.TestCase):
     def accept(self, text):
         fake.write(self.base.deb / "lintian", text)

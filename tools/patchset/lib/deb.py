@@ -106,13 +106,22 @@ def contents(base, build):
     return digest.of(*told, build.out / ".config", build.out / "vmlinux", *modules, base.deb / "lintian")
 
 
+def image(build):
+    """What make is told of the image: one that is an ELF file is packed without symbols, as Debian does."""
+    arch = kernel.ARCHES[build.arch]
+    if arch.image != "vmlinux":
+        return ()
+    proc.run(f"{arch.cross}strip", "-o", build.out / "vmlinux.stripped", build.out / "vmlinux")
+    return ("KBUILD_IMAGE=vmlinux.stripped",)
+
+
 def pack(base, packages, build, date):
     """Run builddeb, which leaves the packages beside the build's directory."""
     for old in build.out.parent.glob("*.deb"):
         old.unlink()
     environment = {**build.environment(base.top), "DEB_RULES_REQUIRES_ROOT": "no", "DEB_HOST_ARCH": packages.debian,
                    "SOURCE_DATE_EPOCH": str(date)}
-    done = proc.attempt(*build.make("intdeb-pkg"), env=environment)
+    done = proc.attempt(*build.make(*image(build), "intdeb-pkg"), env=environment)
     with open(build.log, "a") as log:
         log.write(done.stdout + done.stderr)
     if done.returncode:
