@@ -102,6 +102,11 @@ class Objects(fake.TestCase):
     GCC = ["virt/kvm/a.c:3:1: warning: unused variable 'x' [-Wunused]", "  3 | int x;",
            "../virt/kvm/a.c:9:1: warning: unused variable 'x' [-Wunused]", "virt/kvm/a.c:4: note: here"]
 
+    def test_tools_that_know_no_lines(self):
+        said = ("arch/x86/kvm/kvm.o: warning: objtool: f+0x1f: unreachable instruction", "a.S:12: Warning: no size",
+                "ld: warning: x.o: missing .note.GNU-stack section")
+        self.assertEqual(sum(objects.count(said).values()), 3)
+
     def test_line_numbers_do_not_count(self):
         self.assertEqual(objects.count(self.GCC),
                          Counter({("virt/kvm/a.c", "warning: unused variable 'x' [-Wunused]"): 2}))
@@ -139,6 +144,10 @@ class Packaged(fake.TestCase):
         self.assertEqual(self.changed("x86_64", config, final.replace("KVM=m", "KVM=y")), ["CONFIG_KVM is y, not m"])
         self.assertEqual(self.changed("x86_64", config, "CONFIG_KVM=m\n"),
                          ["CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY is n, not y"])
+
+    def test_an_option_that_nobody_knows(self):
+        final = "CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY=y\nCONFIG_KVM_FRESH=y\n"
+        self.assertEqual(self.changed("x86_64", "", final), ["CONFIG_KVM_FRESH is new"])
 
     def test_options_of_powerpc(self):
         final = "CONFIG_KVM_BOOK3S_HV_HTAB_STREAM=y\nCONFIG_KVM_CHANGE_MAP=y\nCONFIG_KVM_CHANGE_MAP_KUNIT_TEST=y\n"

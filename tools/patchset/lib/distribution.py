@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The distribution's own configuration of the kernel."""
+import os
+
 from . import apt, kernel, proc, source
 from .ui import Failure, say, warn
 
@@ -10,10 +12,11 @@ def config(base, arch):
         raise Failure(f"{base.name} names no configuration for {arch}")
     target = base.out / "config" / arch
     target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(f".{os.getpid()}")
     proc.run("bash", "-o", "pipefail", "-c",
-             f"dpkg-deb --fsys-tarfile '{package(base, arch)}' | tar -xO './{base.configuration[arch]}' | xz -d > '{target}'",
+             f"dpkg-deb --fsys-tarfile '{package(base, arch)}' | tar -xO './{base.configuration[arch]}' | xz -d > '{partial}'",
              what=f"cannot extract {base.configuration[arch]}")
-    return target
+    return partial.replace(target)
 
 
 def package(base, arch):

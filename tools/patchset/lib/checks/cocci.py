@@ -39,8 +39,8 @@ def findings_of(name, lines):
 
 def coccicheck(base):
     paths = sorted(path for one in entry.load(base) for path in one.overlays if path.endswith(".c"))
-    scripts = filter(is_for_report, sorted((base.src / "scripts/coccinelle").glob("**/*.cocci")))
-    findings = []
+    scripts = [path for path in sorted((base.src / "scripts/coccinelle").glob("**/*.cocci")) if is_for_report(path)]
+    findings = [] if scripts else ["there is no semantic patch"]
     for script in scripts:
         done = proc.attempt("spatch", "-D", "report", "--very-quiet", *options(script), "--cocci-file", script,
                             "-I", "include", *paths, cwd=base.src)

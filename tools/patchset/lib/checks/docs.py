@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Checks of the documentation."""
 import re
+import shutil
 
 from .. import entry, proc
 from .result import Result
@@ -14,7 +15,7 @@ def overlays(base, pattern):
 
 
 def edited_docs(base):
-    return {hook.path for one in entry.load(base) for hook in one.hooks if hook.path.startswith("Documentation/")}
+    return {hook.path for one in entry.load(base) for hook in one.hooks if hook.path.startswith(PAGES)}
 
 
 def kernel_doc(base):
@@ -31,6 +32,8 @@ def htmldocs(base):
     """Sphinx warns of none of our pages."""
     ours = {*overlays(base, rf"^{PAGES}/.*\.rst$"), *edited_docs(base)}
     out = base.out / "check-docs"
+    # Sphinx is silent of pages that it has read before.
+    shutil.rmtree(out, ignore_errors=True)
     done = proc.attempt("make", "-C", base.src, f"O={out}", f"SPHINXDIRS={BOOK}", "htmldocs")
     said = (done.stdout + done.stderr).splitlines()
     findings = [line for line in said if re.search("WARNING|ERROR|SEVERE", line) and any(path in line for path in ours)]

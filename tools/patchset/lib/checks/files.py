@@ -8,7 +8,7 @@ from .result import Result
 SPDX = re.compile(rb"SPDX-License-Identifier: GPL-2\.0")
 # Formats without comments, and what is not ours to tag.
 UNTAGGED = re.compile(r"(^\.ci/run|^COPYING|^MAINTAINERS|README(\.md)?|\.(ini|toml|config|patch|md)|packages|cover-letter|behind"
-                      r"|/\.gitignore|^\.gitignore)$")
+                      r"|/\.gitignore|^\.gitignore|tools/patchset/deb/(control|copyright))$")
 HEAD = 400
 
 
@@ -38,8 +38,13 @@ def scripts(base, interpreter):
 
 def shellcheck(base):
     paths = scripts(base, rb"(ba|da)?sh\b")
-    said = proc.attempt("shellcheck", "--format=gcc", *paths, cwd=base.top).stdout if paths else ""
-    return Result(len(paths), "scripts", said.splitlines())
+    if not paths:
+        return Result(0, "scripts", [])
+    done = proc.attempt("shellcheck", "--format=gcc", *paths, cwd=base.top)
+    findings = done.stdout.splitlines()
+    if done.returncode and not findings:
+        findings.append(f"shellcheck: {proc.last_line(done.stderr)}")
+    return Result(len(paths), "scripts", findings)
 
 
 def python(base):

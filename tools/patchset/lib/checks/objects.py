@@ -15,9 +15,10 @@ TOOLS = {"werror": (), "gcc": ("W=1", *GO_ON), "clang": ("W=1", "LLVM=1", "CC=cc
          "sparse": ("C=2", *GO_ON)}
 # clang's assembler does not know all that the base's powerpc has; nor does lld link it.
 POWERPC_CLANG = ("LLVM_IAS=0", "LD=powerpc64le-linux-gnu-ld")
-WARNING = re.compile(r"^(\S+?):\d+(?::\d+)?: ((?:fatal )?(?:warning|error): .*)")
+# Of compilers and sparse; of the assembler; of objtool and the linker, which know no lines.
+WARNING = re.compile(r"^([^\s:]+)(?::\d+)*: ((?:fatal )?(?:[Ww]arning|[Ee]rror): .*)")
 # What is not the same in two trees.
-UNSTABLE = re.compile(r"\b(__UNIQUE_ID\w*|\d+)\b")
+UNSTABLE = re.compile(r"\b(__UNIQUE_ID\w*|0x[0-9a-f]+|\d+)\b")
 
 
 def words(arch, tool):
@@ -80,8 +81,7 @@ CHECKS = {f"{arch}-{tool}": functools.partial(check, arch=arch, tool=tool)
 
 def uapi_headers(base):
     """Those that userspace gets compile by themselves."""
-    found = []
-    count = 0
+    found, total = [], 0
     for arch in kernel.ARCHES:
         out = base.out / f"check-{arch}-uapi"
         build = kernel.Build(arch, base.src, out, base.out / "log" / f"{out.name}.log", kernel.fragments(base, arch))
@@ -91,7 +91,10 @@ def uapi_headers(base):
         done = proc.attempt(*build.make("usr/"), env=build.environment(base.top))
         build.log.parent.mkdir(parents=True, exist_ok=True)
         build.log.write_text(done.stdout + done.stderr)
-        count += sum(1 for _ in out.glob("usr/include/**/*.hdrtest"))
+        count = sum(1 for _ in out.glob("usr/include/**/*.hdrtest"))
+        total += count
+        if not count:
+            found.append(f"{arch}: no header was tested")
         if done.returncode:
             found.append(f"{arch}: {proc.last_line(done.stderr)}; see {build.log}")
-    return Result(count, "headers", found)
+    return Result(total, "headers", found)

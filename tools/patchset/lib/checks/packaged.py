@@ -17,8 +17,10 @@ def changed_options(arch, config, final):
     """KVM's options are the distribution's; ours, which it does not know yet, are as a packager expects."""
     known = {name: value for name, value in kernel.settings(config).items() if "KVM" in name}
     final = kernel.settings(final)
-    return [f"{name} is {final.get(name, 'n')}, not {value}" for name, value in {**known, **OURS[arch]}.items()
-            if final.get(name, "n") != value]
+    expected = {**known, **OURS[arch]}
+    new = sorted(name for name in final if "KVM" in name and name not in expected)
+    return [f"{name} is {final.get(name, 'n')}, not {value}" for name, value in expected.items()
+            if final.get(name, "n") != value] + [f"{name} is new" for name in new]
 
 
 def check(base, arch):
