@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Test-host kernels: configuration and build."""
+"""Kernels: configuration and build."""
 import os
 import re
 import subprocess
@@ -44,7 +44,7 @@ FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavo
             "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug"),
             "guest": Flavour(stock=True, fragment="guest", alone=True)}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
-ERROR = re.compile(r"error|\*\*\*|undefined reference", re.I)
+ERROR = re.compile(r"\berror:|\*\*\*|undefined reference", re.I)
 
 
 @dataclass(frozen=True)

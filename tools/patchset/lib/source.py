@@ -85,7 +85,7 @@ def unpack(base, package, target, members=()):
             f"tar -xJm --strip-components=1 -C '{target}' {names}")
     done = subprocess.run(["bash", "-o", "pipefail", "-c", pipe], stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        raise Failure(f"cannot extract {package}: {proc.last_line(done.stderr)}")
+        raise Failure(f"cannot extract {package}: {done.stderr.splitlines()[0]}")
 
 
 def pristine(base):
