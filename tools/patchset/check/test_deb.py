@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Packages: what is said of them, and what lintian says."""
+import contextlib
+import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +11,7 @@ import fake
 from lib import deb, kernel, lintian, proc, series, ui
 
 REAL = Path(__file__).resolve().parents[1] / "deb"
-SMALL = deb.Packages("x86_64", "small", "acme3")
+SMALL = deb.chosen("x86_64", "small", "acme3")
 LINTIAN = """\
 E: linux-libc-dev: no-manual-page
 W: linux-image-9.9: very-long-line usr/x 1 2
@@ -21,10 +23,10 @@ I: linux-image-9.9: not-asked-for
 class Names(fake.TestCase):
     def test_the_configuration_tells_releases_apart(self):
         self.assertEqual(SMALL.local, "-acme3-small-amd64")
-        self.assertEqual(deb.Packages("powerpc", "debian", "acme3").local, "-acme3-ppc64el")
+        self.assertEqual(deb.chosen("powerpc", "debian", "acme3").local, "-acme3-ppc64el")
 
     def test_a_place_for_each(self):
-        self.assertEqual(SMALL.home(self.base), self.base.out / "deb/x86_64-small")
+        self.assertEqual(SMALL.place(self.base), self.base.out / "deb/x86_64-small/acme3")
 
     def test_no_such_configuration(self):
         with self.assertRaises(SystemExit), mock.patch("sys.stderr"):
@@ -40,10 +42,9 @@ class Files(fake.TestCase):
         super().setUp()
         self.succeeds("fetch")
         shutil.copytree(REAL, self.base.deb)
-        who = series.scratch_repo(self.base, self.base.out / "export")
-        self.values = deb.values_of(self.base, SMALL, "9.9.1-acme3-small-amd64", who)
+        self.values = deb.values_of(self.base, SMALL, "9.9.1-acme3-small-amd64", series.identity(self.base))
         self.directory = self.base.out / "debian"
-        deb.write_debian(self.base, self.values, self.directory, who.date)
+        deb.write_debian(self.base, self.values, self.directory, series.date(self.base))
 
     def test_the_revision_is_newer_than_debians(self):
         self.assertEqual(self.values["revision"], "9.9.1-1+acme3")
@@ -69,28 +70,32 @@ class Again(fake.TestCase):
     def setUp(self):
         super().setUp()
         shutil.copytree(REAL, self.base.deb)
+        self.succeeds("tree")
         self.build = SMALL.home(self.base) / "build"
         for name in ("vmlinux", ".config", "virt/kvm.ko", "debian/linux-image/kvm.ko"):
             fake.write(self.build / name, name)
-        self.packed = 0
+        self.packed, self.made = 0, ["linux-image.deb"]
 
     def describe(self, *_):
         for name in ("arch", "control", "copyright", "changelog"):
             fake.write(self.build / "debian" / name, name)
-        return 0
 
-    def pack(self, *_):
+    def run_builddeb(self, *_):
         self.packed += 1
+        for name in self.made:
+            fake.write(self.build.parent / name, "a package")
 
-    def run_deb(self, look=lambda *_: None):
-        build = kernel.Build("x86_64", self.base.src, self.build, self.base.out / "log", ())
-        with mock.patch.multiple(deb, build_of=lambda *_: build, describe=self.describe, pack=self.pack, look=look), \
-                mock.patch.multiple(kernel, configure=mock.DEFAULT, compile=mock.DEFAULT):
-            deb.deb(self.base, SMALL)
+    def run_deb(self, packages=SMALL, look=lambda *_: None, compile=lambda *_: None):
+        build = kernel.Build("x86_64", self.base.src, self.build, self.base.out / "log")
+        with mock.patch.multiple(deb, build_of=lambda *_: build, describe=self.describe, look=look,
+                                 run_builddeb=self.run_builddeb), \
+                mock.patch.multiple(kernel, configure=mock.DEFAULT, compile=compile), \
+                contextlib.redirect_stdout(io.StringIO()) as said:
+            deb.deb(self.base, packages)
+        return said.getvalue()
 
     def test_once(self):
-        self.run_deb()
-        self.run_deb()
+        self.assertEqual(self.run_deb(), self.run_deb())
         self.assertEqual(self.packed, 1)
 
     def test_another_module(self):
@@ -99,13 +104,48 @@ class Again(fake.TestCase):
         self.run_deb()
         self.assertEqual(self.packed, 2)
 
+    def test_another_header(self):
+        self.run_deb()
+        fake.write(self.top / "virt/new.c", "int fresher;\n")
+        self.succeeds("tree")
+        self.run_deb()
+        self.assertEqual(self.packed, 2)
+
+    def test_packages_that_are_gone(self):
+        self.run_deb()
+        shutil.rmtree(SMALL.place(self.base))
+        self.assertIn("linux-image.deb", self.run_deb())
+
+    def test_packages_of_another_suffix_stay(self):
+        self.run_deb()
+        self.run_deb(deb.chosen("x86_64", "small", "other"))
+        self.run_deb()
+        self.assertEqual(self.packed, 2)
+        self.assertTrue((SMALL.place(self.base) / "linux-image.deb").exists())
+
+    def test_nothing_made(self):
+        self.made = []
+        with self.assertRaisesRegex(ui.Failure, "has made no package"):
+            self.run_deb()
+
     def test_what_lintian_refused(self):
         def refuse(*_):
             raise ui.Failure("lintian")
         with self.assertRaises(ui.Failure):
-            self.run_deb(refuse)
+            self.run_deb(look=refuse)
         self.run_deb()
         self.assertEqual(self.packed, 2)
+
+    def test_a_tree_that_changes_meanwhile(self):
+        with self.assertRaisesRegex(ui.Failure, "src has changed while"):
+            self.run_deb(compile=lambda *_: fake.write(self.base.src / "virt/new.c", "int other;\n"))
+        self.assertEqual(self.packed, 0)
+
+    def test_headers_of_another_architecture(self):
+        for native, useful in (("amd64\n", True), ("ppc64el\n", False)):
+            with mock.patch.object(proc, "run", lambda *_: native):
+                self.assertEqual(deb.is_useful(Path("linux-headers-9_1_amd64.deb"), SMALL), useful)
+                self.assertTrue(deb.is_useful(Path("linux-image-9_1_amd64.deb"), SMALL))
 
 
 class Image(fake.TestCase):
@@ -127,25 +167,28 @@ class Image(fake.TestCase):
 class Lintian(fake.TestCase):
     def accept(self, text):
         fake.write(self.base.deb / "lintian", text)
-        deb_file = self.base.out / "a.deb"
-        fake.write(deb_file, "")
-        with mock.patch.object(proc, "run", lambda *_, **__: LINTIAN):
-            deb.look(self.base, [deb_file])
+        with mock.patch.object(proc, "run", lambda *_, **__: LINTIAN), contextlib.redirect_stdout(io.StringIO()):
+            deb.look(self.base, [])
 
     def test_errors_and_warnings(self):
         self.assertEqual([str(tag) for tag in lintian.parse(LINTIAN)],
                          ["linux-libc-dev: no-manual-page", "linux-image-9.9: very-long-line usr/x 1 2"])
 
     def test_all_explained(self):
-        self.accept("no-manual-page  # reasons\nvery-long-line # more\n")
+        self.accept("# all\nlinux-libc-dev: no-manual-page  # reasons\nlinux-image: very-long-line # more\n")
 
     def test_one_not_explained(self):
         with self.assertRaisesRegex(ui.Failure, "1 tags more, the first is linux-image-9.9: very-long-line"):
-            self.accept("no-manual-page  # reasons\n")
+            self.accept("linux-libc-dev: no-manual-page  # reasons\n")
 
-    def test_an_explanation_without_words(self):
-        with self.assertRaisesRegex(ui.Failure, "no reason for very-long-line"):
-            self.accept("no-manual-page  # reasons\nvery-long-line\n")
+    def test_explained_for_another_package(self):
+        with self.assertRaisesRegex(ui.Failure, "1 tags more, the first is linux-image-9.9: very-long-line"):
+            self.accept("linux-libc-dev: no-manual-page # reasons\nlinux-headers: very-long-line # reasons\n")
+
+    def test_not_explained_at_all(self):
+        for line in ("linux-image: very-long-line", "very-long-line # reasons"):
+            with self.assertRaisesRegex(ui.Failure, f"not PACKAGE: TAG # REASON: {line}"):
+                self.accept(f"{line}\n")
 
     def test_the_real_ones_have_reasons(self):
-        lintian.accepted(REAL / "lintian")
+        self.assertTrue(lintian.accepted(REAL / "lintian"))

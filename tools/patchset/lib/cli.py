@@ -59,7 +59,7 @@ def do_matrix(base, args):
 
 
 def do_deb(base, args):
-    packages = deb.packages(args.arch, args.config, args.suffix)
+    packages = deb.chosen(args.arch, args.config, args.suffix)
     deps.need(base.top, "source", "kernel", "deb")
     tree.tree(base)
     deb.deb(base, packages)
@@ -96,14 +96,14 @@ def parser():
                      "or \"vmlinux modules\"")
     verb(do_series, "write mails, series.mbox and a quilt form to build/BASE/series")
     verb(do_prove, "show that git am and quilt give exactly the tree of build/BASE/src")
-    verb(do_prefixes, "compile KVM after each entry of the series")
+    verb(do_prefixes, "build the kernel after each entry of the series, in all configurations")
     verb(do_refresh, "regenerate the hooks against the present base, messages kept")
     one = verb(do_matrix, "apply and compile the series on every version of the base that apt offers")
     one.add_argument("--apply-only", action="store_true", help="do not compile")
     one = verb(do_deb, "make installable packages of the patched kernel in build/BASE/deb")
     one.add_argument("--arch", default="x86_64", choices=kernel.ARCHES, help="default: %(default)s")
     one.add_argument("--config", default="debian", choices=deb.CONFIGS,
-                     help="debian: as Debian configures it, hours; small: what virtual machines need, minutes; "
+                     help="debian: as Debian configures it, hours; small: for test hosts, without network, minutes; "
                      "default: %(default)s")
     one.add_argument("--suffix", default=deb.SUFFIX, help="what the version ends with; default: %(default)s")
     verb(do_debian, "drop the series into Debian's own source package, and have its tools and rules test it")

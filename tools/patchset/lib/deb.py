@@ -5,18 +5,17 @@ The kernel's own builddeb makes them of a build, with a control file, a copyrigh
 and a changelog of ours, which say what is in them.
 """
 import re
+import shutil
 import string
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from . import apt, digest, distribution, entry, kernel, lintian, proc, series, source
+from . import apt, compose, digest, distribution, entry, kernel, lintian, proc, series, source
 from .ui import Failure, say
 
 CONFIGS = ("debian", "small")
 SUFFIX = "kvm1"
-
-
-VERSION = re.compile(r"[a-z0-9.]+")
+SUFFIXES = re.compile(r"[a-z0-9.]+")
 
 
 @dataclass(frozen=True)
@@ -28,21 +27,25 @@ class Packages:
     suffix: str
 
     @property
-    def debian(self):
+    def architecture(self):
         return kernel.ARCHES[self.arch].debian
 
     @property
     def local(self):
         """What the kernel's release has behind its version."""
         small = "" if self.config == "debian" else self.config
-        return f"-{kernel.joined(self.suffix, small, self.debian)}"
+        return f"-{kernel.joined(self.suffix, small, self.architecture)}"
 
     def home(self, base):
         return base.out / "deb" / f"{self.arch}-{self.config}"
 
+    def place(self, base):
+        """Where the packages are."""
+        return self.home(base) / self.suffix
 
-def packages(arch, config, suffix):
-    if not VERSION.fullmatch(suffix):
+
+def chosen(arch, config, suffix):
+    if not SUFFIXES.fullmatch(suffix):
         raise Failure(f"suffix {suffix!r}: only lower-case letters, digits and dots")
     return Packages(arch, config, suffix)
 
@@ -62,6 +65,22 @@ def build_of(base, packages):
                         **configuration(base, packages))
 
 
+def sources(base):
+    """A digest of what the series makes of the source."""
+    return digest.of_tree(base.src, compose.touched(entry.load(base)), *source.recorded(base))
+
+
+def compile_all(base, build, packages):
+    """Compile a tree that stays as it is for as long as that takes; its digest."""
+    before = sources(base)
+    kernel.configure(base.top, build)
+    kernel.compile(base.top, build, [kernel.ARCHES[build.arch].image, "modules"],
+                   f"{packages.config} kernel for {packages.architecture}")
+    if sources(base) != before:
+        raise Failure(f"{base.src.relative_to(base.top)} has changed while it was compiled: try again")
+    return before
+
+
 def fill(template, values):
     return string.Template(template.read_text()).substitute(values)
 
@@ -77,7 +96,7 @@ def changelog(values, entries, date):
 def values_of(base, packages, release, who):
     version, _ = source.recorded(base)
     return {"source": "linux-kvm", "revision": f"{version}+{packages.suffix}", "version": version,
-            "distribution": apt.release(), "package": base.package, "debian": packages.debian,
+            "distribution": apt.release(), "package": base.package, "architecture": packages.architecture,
             "release": release, "kernel": release.removesuffix(packages.local),
             "maintainer": f"{who.name} <{who.mail}>"}
 
@@ -85,25 +104,22 @@ def values_of(base, packages, release, who):
 def write_debian(base, values, directory, date):
     """The files from which builddeb takes what it says of the packages."""
     directory.mkdir(exist_ok=True)
-    (directory / "arch").write_text(f"{values['debian']}\n")
+    (directory / "arch").write_text(f"{values['architecture']}\n")
     (directory / "control").write_text(fill(base.deb / "control", values))
     (directory / "copyright").write_bytes((base.deb / "copyright").read_bytes())
     (directory / "changelog").write_text(changelog(values, entry.load(base), date))
 
 
-def describe(base, packages, build):
-    """Write what is said of the packages; the date that they bear."""
-    who = series.scratch_repo(base, base.out / "export")
+def describe(base, packages, build, who, date):
     release = proc.run(*build.make("-s", "kernelrelease"), env=build.environment(base.top)).split()[-1]
-    write_debian(base, values_of(base, packages, release, who), build.out / "debian", who.date)
-    return who.date
+    write_debian(base, values_of(base, packages, release, who), build.out / "debian", date)
 
 
-def contents(base, build):
-    """A digest of what is packed, and of what lintian may say of it."""
+def contents(base, build, made_of):
+    """A digest of what is packed, and of what lintian may say of it; headers are packed from the source."""
     told = [build.out / "debian" / name for name in ("arch", "control", "copyright", "changelog")]
     modules = sorted(path for path in build.out.rglob("*.ko") if "debian" not in path.relative_to(build.out).parts)
-    return digest.of(*told, build.out / ".config", build.out / "vmlinux", *modules, base.deb / "lintian")
+    return digest.of(made_of, *told, build.out / ".config", build.out / "vmlinux", *modules, base.deb / "lintian")
 
 
 def image(build):
@@ -115,12 +131,10 @@ def image(build):
     return ("KBUILD_IMAGE=vmlinux.stripped",)
 
 
-def pack(base, packages, build, date):
-    """Run builddeb, which leaves the packages beside the build's directory."""
-    for old in build.out.parent.glob("*.deb"):
-        old.unlink()
-    environment = {**build.environment(base.top), "DEB_RULES_REQUIRES_ROOT": "no", "DEB_HOST_ARCH": packages.debian,
-                   "SOURCE_DATE_EPOCH": str(date)}
+def run_builddeb(base, packages, build, date):
+    """It leaves the packages beside the build's directory."""
+    environment = {**build.environment(base.top), "DEB_RULES_REQUIRES_ROOT": "no",
+                   "DEB_HOST_ARCH": packages.architecture, "SOURCE_DATE_EPOCH": str(date)}
     done = proc.attempt(*build.make(*image(build), "intdeb-pkg"), env=environment)
     with open(build.log, "a") as log:
         log.write(done.stdout + done.stderr)
@@ -128,32 +142,57 @@ def pack(base, packages, build, date):
         raise Failure(f"builddeb: {proc.last_line(done.stderr)}; the whole log is {build.log}")
 
 
+def is_useful(path, packages):
+    """The programs in linux-headers are of the architecture on which the kernel was built."""
+    native = proc.run("dpkg", "--print-architecture").strip() == packages.architecture
+    return native or not path.name.startswith("linux-headers-")
+
+
+def pack(base, packages, build, date):
+    place = packages.place(base)
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    run_builddeb(base, packages, build, date)
+    for path in sorted(build.out.parent.glob("*.deb")):
+        if is_useful(path, packages):
+            path.rename(place / path.name)
+        else:
+            path.unlink()
+
+
 def look(base, made):
     """Fail if lintian finds what is not explained."""
     reasons = base.deb / "lintian"
     known = lintian.accepted(reasons)
     found = lintian.tags(made)
-    new = [tag for tag in found if tag.name not in known]
+    new = [tag for tag in found if not tag.is_in(known)]
     say(f"lintian: {len(found) - len(new)} tags, explained in {reasons.relative_to(base.top)}")
     if new:
         raise Failure(f"lintian: {len(new)} tags more, the first is {new[0]}")
 
 
+def packed(base, packages, build, made_of, date):
+    """The packages; what has been packed, and looked at, is not packed again."""
+    place = packages.place(base)
+    passed = digest.Passed(packages.home(base) / f"{packages.suffix}.packed")
+    key = contents(base, build, made_of)
+    if key not in passed or not any(place.glob("*.deb")):
+        passed.clear()
+        pack(base, packages, build, date)
+        made = sorted(place.glob("*.deb"))
+        if not made:
+            raise Failure(f"builddeb has made no package; the whole log is {build.log}")
+        look(base, made)
+        passed.add(key, packages.local)
+    return sorted(place.glob("*.deb"))
+
+
 def deb(base, packages):
     """Build and pack, but nothing that an earlier run has built or packed already."""
-    build = build_of(base, packages)
-    home = build.out.parent
-    with base.lock(f"deb-{home.name}"):
-        kernel.configure(base.top, build)
-        kernel.compile(base.top, build, [kernel.ARCHES[packages.arch].image, "modules"],
-                       f"{packages.config} kernel for {packages.debian}")
-        date = describe(base, packages, build)
-        packed = digest.Passed(home / "packed")
-        key = contents(base, build)
-        if key not in packed:
-            packed.clear()
-            pack(base, packages, build, date)
-            look(base, sorted(home.glob("*.deb")))
-            packed.add(key, packages.local)
-    for path in sorted(home.glob("*.deb")):
-        print(f"{path.stat().st_size / (1 << 20):8.1f} MiB  {path.relative_to(base.top)}")
+    who, date = series.identity(base), series.date(base)
+    with base.lock(f"deb-{packages.home(base).name}"):
+        build = build_of(base, packages)
+        made_of = compile_all(base, build, packages)
+        describe(base, packages, build, who, date)
+        for path in packed(base, packages, build, made_of, date):
+            print(f"{path.stat().st_size / (1 << 20):8.1f} MiB  {path.relative_to(base.top)}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from . import proc
 from .ui import Failure
 
+ACCEPTED = re.compile(r"(\S+): (\S+)")
 LINE = re.compile(r"^[EW]: (\S+): (\S+)(?: (.*))?$")
 
 
@@ -16,6 +17,9 @@ class Tag:
     package: str
     name: str
     place: str
+
+    def is_in(self, known):
+        return any(self.name == tag and self.package.startswith(prefix) for prefix, tag in known)
 
     def __str__(self):
         return f"{self.package}: {self.name} {self.place}".rstrip()
@@ -32,10 +36,13 @@ def tags(packages):
 
 
 def accepted(path):
-    """{tag: why it stays} of a file with a line for each."""
-    lines = (line.partition("#") for line in path.read_text().splitlines())
-    known = {tag.strip(): why.strip() for tag, _, why in lines if tag.strip()}
-    for tag, why in known.items():
-        if not why:
-            raise Failure(f"{path.name}: no reason for {tag}")
+    """(how the package's name begins, tag) for each line of a file."""
+    known = []
+    for line in path.read_text().splitlines():
+        what, _, why = line.partition("#")
+        found = ACCEPTED.fullmatch(what.strip())
+        if what.strip() and not (found and why.strip()):
+            raise Failure(f"{path.name}: not PACKAGE: TAG # REASON: {line}")
+        if found:
+            known.append(found.groups())
     return known

@@ -19,6 +19,12 @@ IDENTITY = re.compile(r"(.*) <(.*)> \d+ [-+]\d+$")
 
 
 @dataclass(frozen=True)
+class Person:
+    name: str
+    mail: str
+
+
+@dataclass(frozen=True)
 class Repo:
     """A scratch repository that ignores the user's git configuration."""
 
@@ -54,15 +60,25 @@ class Repo:
                  stdin=None, input=f"{one.subject}\n\n{one.body}\n", second=number, what=one.name)
 
 
-def scratch_repo(base, path):
-    """A repository to come at `path`, with the exporter's identity and the date of the series."""
+def identity(base):
+    """Who exports, as git knows him."""
     ident = proc.attempt("git", "-C", base.top, "var", "GIT_COMMITTER_IDENT")
     found = IDENTITY.match(ident.stdout)
     if ident.returncode or not found:
         raise Failure("git does not know who you are: set user.name and user.email")
+    return Person(found[1], found[2])
+
+
+def date(base):
+    """When the series was last changed, in seconds."""
     parts = (base.series, *compose.OVERLAY_ROOTS, compose.MERGED)
-    date = proc.attempt("git", "-C", base.top, "log", "-1", "--format=%ct", "--", *parts).stdout
-    return Repo(path, found[1], found[2], int(date or 0))
+    return int(proc.attempt("git", "-C", base.top, "log", "-1", "--format=%ct", "--", *parts).stdout or 0)
+
+
+def scratch_repo(base, path):
+    """A repository to come at `path`, with the exporter's identity and the date of the series."""
+    who = identity(base)
+    return Repo(path, who.name, who.mail, date(base))
 
 
 def commits(base, entries, after=lambda repo, one: None):

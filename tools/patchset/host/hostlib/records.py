@@ -12,25 +12,25 @@ BOOT = "(boot)"
 
 class Passed:
     """Passes are known by all that they depend on: the tree, the tables'
-    rows and the kernel's image."""
+    rows, and the kernel's image or all of the root."""
 
     def __init__(self, hosts):
         self._hosts = hosts
         self._tree = project.digest_tree()
-        self._kernels = {}
+        self._digests = {}
 
-    def _kernel(self, image):
-        if image not in self._kernels:
-            self._kernels[image] = project.digest_file(image)
-        return self._kernels[image]
+    def _digest(self, path):
+        if path not in self._digests:
+            self._digests[path] = project.digest_file(path)
+        return self._digests[path]
 
     def _path(self, entry):
         host = self._hosts.get(entry.host)
         key = [self._tree, repr(entry.test), repr(host)]
         if host:
-            key.append(self._kernel(root.kernel_of(host)))
+            key.append(self._digest(root.system_of(host)))
         if entry.test.guest:
-            key.append(self._kernel(build.kernel_image(host.arch, stanza.GUEST)))
+            key.append(self._digest(build.kernel_image(host.arch, stanza.GUEST)))
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()
         return project.under("passed", name)
 
