@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 
-from . import apt, proc
+from . import apt
 from .ui import Failure, say, warn
 
 TREE_SIZE = 2 << 30
