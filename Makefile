@@ -59,5 +59,5 @@ deb: ## installable kernel packages [CONFIG=small] [ARCH=powerpc] [SUFFIX=kvm1]
 	@$(PATCHSET) deb --base $(BASE) $(ARCH:%=--arch %) $(CONFIG:%=--config %) $(SUFFIX:%=--suffix %)
 
 .PHONY: kernel
-kernel: ## a test-host kernel: ARCH=x86_64|powerpc [FLAVOUR=debug|4k|modules|stock|stock-debug|guest]
+kernel: ## a test-host kernel: ARCH=x86_64|powerpc [FLAVOUR=debug|4k|modules|stock|guest|...]
 	@$(PATCHSET) kernel --base $(BASE) --arch "$(ARCH)" --flavour $(FLAVOUR)

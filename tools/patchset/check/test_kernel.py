@@ -56,6 +56,24 @@ class Configure(fake.TestCase):
         self.assertEqual((start[:2], finish[-1]), (["cp", str(self.top / "whole")], "olddefconfig"))
 
 
+class Targets(fake.TestCase):
+    def built(self, flavour, *words):
+        for name in ("x86_64", "x86_64-modules"):
+            fake.write(self.base.configs / f"{name}.config", "")
+        with mock.patch.object(kernel, "configure"), mock.patch.object(kernel, "compile") as make:
+            kernel.kernel(self.base, "x86_64", flavour, *words)
+        return make.call_args.args[2]
+
+    def test_image(self):
+        self.assertEqual(self.built("normal", None), ["bzImage"])
+
+    def test_modules(self):
+        self.assertEqual(self.built("modules", None), ["bzImage", "modules"])
+
+    def test_as_told(self):
+        self.assertEqual(self.built("modules", "a/ b"), ["a/", "b"])
+
+
 class Fragments(fake.TestCase):
     def check(self, fragment, final):
         paths = []

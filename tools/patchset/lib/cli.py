@@ -92,8 +92,8 @@ def parser():
     one = verb(do_kernel, "build a test-host kernel in build/BASE/ARCH[-FLAVOUR]")
     one.add_argument("--arch", required=True, help=" or ".join(kernel.ARCHES))
     one.add_argument("--flavour", default="normal", help=", ".join(kernel.FLAVOURS) + "; default: %(default)s")
-    one.add_argument("--target", help="what to make instead of the kernel image, e.g. arch/x86/kvm/, "
-                     "or \"vmlinux modules\"")
+    one.add_argument("--target", help="what to make instead of the kernel image and its modules, "
+                     "e.g. arch/x86/kvm/")
     verb(do_series, "write mails, series.mbox and a quilt form to build/BASE/series")
     verb(do_prove, "show that git am and quilt give exactly the tree of build/BASE/src")
     verb(do_prefixes, "build the kernel after each entry of the series, in all configurations")

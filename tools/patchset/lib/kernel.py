@@ -34,6 +34,11 @@ class Flavour:
     alone: bool = False
     words: tuple = ()
 
+    @property
+    def modular(self):
+        """Whether KVM is modules."""
+        return self.fragment == "modules"
+
 
 # KCSAN looks at no more than what is raced in these kernels, so that each of its reports is about that;
 # spin locks, which are out of line, tell it that they are barriers.
@@ -42,6 +47,7 @@ KCSAN = ("KCSAN_SANITIZE=n", "KCSAN_SANITIZE_change_map.o=y", "KCSAN_SANITIZE_ch
 FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavour(fragment="4k"),
             "modules": Flavour(fragment="modules"), "kcsan": Flavour(fragment="kcsan", words=KCSAN),
             "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug"),
+            "stock-modules": Flavour(stock=True, fragment="modules"),
             "guest": Flavour(stock=True, fragment="guest", alone=True)}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"\berror:|\*\*\*|undefined reference", re.I)
@@ -187,9 +193,14 @@ def first_error(log):
     return next((line.strip() for line in lines if ERROR.search(line)), "make failed")
 
 
+def targets(arch, flavour):
+    """What a host boots and loads."""
+    return [ARCHES[arch].image, *(["modules"] if FLAVOURS[flavour].modular else [])]
+
+
 def kernel(base, arch, flavour, target):
     """Build a kernel of one flavour from a tree that is up to date."""
     build = build_for(base, arch, flavour)
     with base.lock(output_name(arch, flavour)):
         configure(base.top, build)
-        compile(base.top, build, (target or ARCHES[arch].image).split(), f"kernel {arch} {flavour}")
+        compile(base.top, build, target.split() if target else targets(arch, flavour), f"kernel {arch} {flavour}")
