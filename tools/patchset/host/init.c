@@ -11,11 +11,18 @@
  * KIND "tap" is a program that prints TAP.  KIND "exit" is one that only has
  * an exit status, which is turned into TAP here.  TIMEOUT is in seconds.
  *
+ * Where there is /modules, it loads the modules that are listed there before
+ * the first test, and unloads them in reverse order after the last.  It does
+ * both once more, as what they have left behind may be in their own way.
+ *
  * Lines on the channel that start with "@@ " are from init, all others are
  * from a test:
  *
  *	@@ start NAME
  *	@@ end NAME exit=N|signal=N|timeout taint=N ms=N
+ *	@@ load NAME ok|ERROR	each time that a module is loaded
+ *	@@ unload NAME ok|ERROR
+ *	@@ loaded [NAME]...	modules that are there after the last unload
  *	@@ kmemleak N		lines of leak reports, which follow as comments
  *	@@ done RUN		RUN is run= of the kernel's command line
  *
@@ -45,6 +52,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "module.h"
+
 #ifdef __powerpc__
 #define CHANNEL		"/dev/vport0p1"
 #else
@@ -55,10 +64,14 @@
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define KSFT_SKIP	4
 #define MAX_ARGS	32
+#define MAX_MODULES	8
 /* kmemleak ignores objects that are younger than five seconds. */
 #define LEAK_AGE	6
 
 static FILE *channel;
+
+static char modules[MAX_MODULES][MODULE_NAME];
+static int nr_modules;
 
 struct test {
 	const char *name;
@@ -457,6 +470,77 @@ static void run_tests(void)
 	fclose(list);
 }
 
+static void read_modules(void)
+{
+	FILE *list = fopen(MODULE_LIST, "re");
+
+	if (!list)
+		return;
+	while (nr_modules < MAX_MODULES &&
+	       fgets(modules[nr_modules], MODULE_NAME, list)) {
+		char *name = modules[nr_modules++];
+
+		name[strcspn(name, "\n")] = '\0';
+	}
+	fclose(list);
+}
+
+/* Returns whether it could be done. */
+static bool step(const char *what, int (*take)(const char *name),
+		 const char *name)
+{
+	int error;
+
+	mark_log(what, name);
+	error = take(name);
+	fprintf(channel, "@@ %s %s %s\n", what, name,
+		error ? strerror(-error) : "ok");
+	flush_channel();
+	return !error;
+}
+
+/* Returns whether all could be loaded. */
+static bool load_modules(void)
+{
+	bool done = true;
+
+	for (int i = 0; i < nr_modules; i++)
+		done &= step("load", module_load, modules[i]);
+	return done;
+}
+
+static void unload_modules(void)
+{
+	for (int i = nr_modules - 1; i >= 0; i--)
+		step("unload", module_unload, modules[i]);
+}
+
+static void put_loaded(void)
+{
+	FILE *list = fopen("/proc/modules", "re");
+	char line[1024];
+
+	if (!list)
+		return;
+	fprintf(channel, "@@ loaded");
+	while (fgets(line, sizeof(line), list))
+		fprintf(channel, " %.*s", (int)strcspn(line, " "), line);
+	fprintf(channel, "\n");
+	fclose(list);
+}
+
+static void load_run_unload(void)
+{
+	read_modules();
+	if (load_modules())
+		run_tests();
+	unload_modules();
+	load_modules();
+	unload_modules();
+	if (nr_modules)
+		put_loaded();
+}
+
 static void kmemleak(const char *command)
 {
 	int fd = open(KMEMLEAK, O_WRONLY | O_CLOEXEC);
@@ -511,7 +595,7 @@ int main(void)
 	open_channel();
 	setrlimit(RLIMIT_CORE, &cores);
 	chdir("/tmp");
-	run_tests();
+	load_run_unload();
 	scan_for_leaks();
 	fprintf(channel, "@@ done %s\n", run_id());
 	flush_channel();

@@ -73,10 +73,6 @@ class Made(unittest.TestCase):
         self.assertTrue(root.initramfs(DEB).endswith("boot/initrd.img-1"))
         self.assertTrue(os.path.exists(root.image(DEB)))
 
-    def test_known_by_the_whole_root(self):
-        self.make()
-        self.assertEqual(root.system_of(DEB), root.image(DEB))
-
     def test_not_one_kernel(self):
         self.kernels = ["vmlinuz-1", "vmlinuz-2"]
         self.make()

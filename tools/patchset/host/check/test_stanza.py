@@ -21,6 +21,7 @@ cpus = 1
 memory = 512
 disk =
 root =
+modules =
 cmdline =
 boot = 60
 slow = 1
@@ -112,11 +113,24 @@ class HostTest(Tables):
         self.assertRefused("[a]\ndefault = one\nneeds = 4k\n",
                            "x86_64-4k.config")
 
-    def test_stock_and_debug(self):
-        hosts = self.hosts(HOSTS.replace("stock", "stock-debug"))
-        self.assertEqual([(host.stock, host.debug)
-                          for host in hosts.values()],
-                         [(False, False), (True, True)])
+    def test_stock_and_leak_scan(self):
+        for flavour, expected in (("stock-debug", (True, True)),
+                                  ("kcsan", (False, False))):
+            two = self.hosts(HOSTS.replace("stock", flavour))["two"]
+            self.assertEqual((two.stock, two.leak_scan), expected)
+
+    def test_modules(self):
+        two = self.hosts(HOSTS.replace("= stock", "= modules\nmodules = b a"))
+        self.assertEqual([(host.modules, host.leak_scan)
+                          for host in two.values()],
+                         [((), False), (("b", "a"), True)])
+
+    def test_modules_of_another_flavour(self):
+        for text, message in ((HOSTS + "modules = a\n", "stock has no modules"),
+                              (HOSTS.replace("stock", "modules"),
+                               "modules without modules")):
+            with self.assertRaisesRegex(stanza.TableError, message):
+                self.hosts(text)
 
     def test_missing_key(self):
         with self.assertRaisesRegex(stanza.TableError, "no memory"):

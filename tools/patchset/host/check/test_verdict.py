@@ -290,6 +290,71 @@ class MachineTest(Verdict):
                                                ["@@ dnoe"], done()))
 
 
+def steps(*names):
+    """What init says of modules that come and go once."""
+    return ([f"@@ load {name} ok" for name in names]
+            + [f"@@ unload {name} ok" for name in reversed(names)])
+
+
+class ModulesTest(Verdict):
+    NAMES = ("kvm", "kvm-amd")
+    LOAD, UNLOAD = steps(*NAMES)[:2], steps(*NAMES)[2:]
+    LOADED = ["@@ loaded"]
+
+    def lines(self, again=steps(*NAMES), loaded=LOADED):
+        return log(self.LOAD, section("a", GOOD), self.UNLOAD, again, loaded,
+                   ["@@ kmemleak 0"], done())
+
+    def assertFails(self, reason, tap, **rest):
+        super().assertFails(reason, tap, **{"modules": self.NAMES, **rest})
+
+    def test_all(self):
+        self.assertPasses(self.lines(), modules=self.NAMES, leak_scan=True)
+
+    def test_host_without(self):
+        self.assertFails("load kvm ok, instead of nothing", self.lines(),
+                         modules=())
+
+    def test_none_on_a_host_with(self):
+        self.assertFails("nothing, instead of load kvm ok",
+                         log(section("a", GOOD), done()))
+
+    def test_does_not_load(self):
+        tap = log(["@@ load kvm ok", "@@ load kvm-amd No such device"],
+                  steps("kvm"), self.LOADED, done())
+        self.assertFails("did not run: modules: load kvm-amd No such device",
+                         tap)
+
+    def test_busy(self):
+        self.assertFails("modules: unload kvm Device or resource busy",
+                         self.lines().replace(
+                             "unload kvm ok",
+                             "unload kvm Device or resource busy"))
+
+    def test_a_marker_is_missing(self):
+        for step in self.LOAD + self.UNLOAD:
+            self.assertFails(f"instead of {step.removeprefix('@@ ')}",
+                             self.lines().replace(f"{step}\n", "", 1))
+
+    def test_not_a_second_time(self):
+        self.assertFails("nothing, instead of load kvm ok",
+                         self.lines(again=[]))
+
+    def test_another_order(self):
+        self.assertFails("load kvm ok, instead of load kvm-amd ok",
+                         self.lines(), modules=("kvm-amd", "kvm"))
+
+    def test_still_loaded(self):
+        self.assertFails("still loaded: kvm_amd kvm",
+                         self.lines(loaded=["@@ loaded kvm_amd kvm"]))
+
+    def test_no_list(self):
+        self.assertFails("no list of loaded modules", self.lines(loaded=[]))
+
+    def test_leak(self):
+        self.assertFails("leaks", self.lines().replace("leak 0", "leak 9"))
+
+
 SPLATS = """\
 WARNING: CPU: 0 PID: 1 at arch/x86/kvm/mmu/mmu.c:1 f+0x1/0x2
 WARNING: possible circular locking dependency detected

@@ -57,11 +57,22 @@ def guest_files(arch, program):
     return {"g/kernel": kernel, f"g/{build.name(program)}": guest}
 
 
+def modules(host):
+    """What init needs to load the modules of a host."""
+    if not host.modules:
+        return {}
+    files = {f"m/{name}.ko": initramfs.read(
+        build.module(host.arch, host.flavour, name)) for name in host.modules}
+    names = "".join(f"{name}\n" for name in host.modules)
+    return {"modules": names.encode(), **files}
+
+
 def _make_images(host, entries, directory):
     tests = [entry.test for entry in entries]
     files = {"init": build.contents(host.arch, "init.c"),
              "tests": "".join(_test_line(test, host.slow) + "\n"
-                              for test in tests).encode()}
+                              for test in tests).encode(),
+             **modules(host)}
     for test in tests:
         files[f"t/{build.name(test.program)}"] = build.contents(host.arch,
                                                                 test.program)
@@ -136,7 +147,7 @@ def run(host, entries, accel, interrupted, show=None):
         {entry.test.name: entry.test.allowed_skip(host.name)
          for entry in entries},
         watch.tap.text, watch.console.text, ident,
-        leak_scan=host.debug, ended=ended,
+        leak_scan=host.leak_scan, ended=ended, modules=host.modules,
         failing={entry.test.name: stock.failing(host, entry.test)
                  for entry in entries})
     results = [_result(host, entry, verdicts[entry.test.name], watch, ended)

@@ -55,6 +55,16 @@ def kernel_image(arch, flavour):
     return project.under(kbuild.output_name(arch, flavour), image(arch))
 
 
+def module(arch, flavour, name):
+    """Where a kernel's output has a module, by the list of all."""
+    out = project.under(kbuild.output_name(arch, flavour))
+    with open(os.path.join(out, "modules.order"), encoding="utf-8") as order:
+        for line in order:
+            if os.path.basename(line.strip()) == f"{name}.ko":
+                return os.path.join(out, line.strip())
+    raise BuildError(f"the {flavour} kernel for {arch} has no module {name}")
+
+
 def kernel(arch, flavour):
     status = subprocess.run([project.PATCHSET, "kernel", "--arch", arch,
                              "--base", project.base(),

@@ -11,8 +11,11 @@ ICOUNT = ["-icount", "shift=2,sleep=off", "-rtc", "clock=vm"]
 
 
 def _accelerator(host, accel):
-    """One CPU is emulated in a reproducible way, several in parallel."""
-    if accel != "tcg":
+    """One CPU is emulated in a reproducible way, several in parallel.
+
+    A host that loads modules does so for the CPU model.
+    """
+    if accel != "tcg" and not host.modules:
         return ["-accel", accel, "-cpu", "host"]
     if host.cpus > 1:
         return ["-accel", "tcg,thread=multi", "-cpu", host.cpu]

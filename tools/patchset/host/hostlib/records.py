@@ -12,7 +12,7 @@ BOOT = "(boot)"
 
 class Passed:
     """Passes are known by all that they depend on: the tree, the tables'
-    rows, and the kernel's image or all of the root."""
+    rows, the kernel's image and its modules, or all of the root."""
 
     def __init__(self, hosts):
         self._hosts = hosts
@@ -24,13 +24,23 @@ class Passed:
             self._digests[path] = project.digest_file(path)
         return self._digests[path]
 
+    def _kernel(self, arch, flavour, modules=()):
+        paths = [build.kernel_image(arch, flavour),
+                 *(build.module(arch, flavour, name) for name in modules)]
+        return [self._digest(path) for path in paths]
+
+    def _system(self, host):
+        if host.root:
+            return [self._digest(root.image(host))]
+        return self._kernel(host.arch, host.flavour, host.modules)
+
     def _path(self, entry):
         host = self._hosts.get(entry.host)
         key = [self._tree, repr(entry.test), repr(host)]
         if host:
-            key.append(self._digest(root.system_of(host)))
+            key += self._system(host)
         if entry.test.guest:
-            key.append(self._digest(build.kernel_image(host.arch, stanza.GUEST)))
+            key += self._kernel(host.arch, stanza.GUEST)
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()
         return project.under("passed", name)
 

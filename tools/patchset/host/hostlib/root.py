@@ -57,11 +57,6 @@ def kernel_of(host):
     return _one(host, "boot/vmlinuz-*")
 
 
-def system_of(host):
-    """The file by which it is known what a host runs."""
-    return image(host) if host.root else kernel_of(host)
-
-
 def _install(arch, packages, home):
     """A root with the packages, and what is in its /boot."""
     release = apt.release()

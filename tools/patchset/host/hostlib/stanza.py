@@ -28,7 +28,8 @@ GUEST = "guest"
 NEEDS_ARCH = "x86_64"
 
 HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
-             "disk", "root", "cmdline", "boot", "slow", "boots"}
+             "disk", "root", "modules", "cmdline", "boot", "slow",
+             "boots"}
 TEST_KEYS = {"kind", "program", "args", "guest", "tool", "default", "full",
              "class", "timeout", "memory", "cmdline", "skip", "stock", "needs",
              "why"}
@@ -50,6 +51,8 @@ class Host:
     disk: tuple = ()
     # What configuration the kernel's packages have in its root, if it has one.
     root: str = ""
+    # In the order in which they are loaded.
+    modules: tuple = ()
 
     @property
     def arch(self):
@@ -66,8 +69,9 @@ class Host:
                 kernel.FLAVOURS[self.flavour].fragment)
 
     @property
-    def debug(self):
-        return kernel.FLAVOURS[self.flavour].fragment == "debug"
+    def leak_scan(self):
+        """Whether the kernel has kmemleak."""
+        return kernel.FLAVOURS[self.flavour].fragment in ("debug", "modules")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +161,15 @@ def _root(path, name, values):
             raise TableError(f"{path}: [{name}]: a disk beside a root")
 
 
+def _modules(path, name, values):
+    """Those of a host whose kernel has KVM as modules."""
+    modules = tuple(values["modules"].split())
+    if bool(modules) != kernel.FLAVOURS[values["flavour"]].modular:
+        raise TableError(f"{path}: [{name}]: flavour {values['flavour']} "
+                         f"{'without' if not modules else 'has no'} modules")
+    return modules
+
+
 def load_hosts(path):
     parser = ini.read(path)
     hosts = {}
@@ -175,6 +188,7 @@ def load_hosts(path):
             values[key] = _number(path, name, float, values[key])
         values["disk"] = tuple(values["disk"].split())
         _root(path, name, values)
+        values["modules"] = _modules(path, name, values)
         hosts[name] = Host(name=name, **values)
     return hosts
 

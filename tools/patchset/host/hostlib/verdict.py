@@ -5,10 +5,12 @@ A test has passed if, on the verdict channel, it printed a plan and exactly
 the results that the plan promises, all "ok" and none skipped unless that is
 allowed; if it ended with status 0; if the console shows no splat while it
 ran; and if the machine as a whole came to its end: the end marker of this
-very run, written after the scan for leaks.  The exit code of an emulator
-proves nothing and is not looked at.
+very run, written after the scan for leaks, and after all modules that the host
+loads have been unloaded.  The exit code of an emulator proves nothing and is
+not looked at.
 """
 
+import itertools
 import re
 
 from hostlib import defects
@@ -60,6 +62,9 @@ class Channel:
 
     def __init__(self, text):
         self.sections = {}
+        # Of modules: "load NAME ok", "unload NAME ERROR"
+        self.steps = []
+        self.loaded = None
         self.leaks = None
         self.done = None
         self.errors = []
@@ -92,6 +97,15 @@ class Channel:
         else:
             self.errors.append(f"end of {name} out of place")
         self._current = None
+
+    def _on_load(self, rest):
+        self.steps.append(f"load {rest}")
+
+    def _on_unload(self, rest):
+        self.steps.append(f"unload {rest}")
+
+    def _on_loaded(self, names):
+        self.loaded = names
 
     def _on_kmemleak(self, count):
         self.leaks = int(count)
@@ -220,7 +234,22 @@ def complaint(name, tap, console, ended):
     return None
 
 
-def machine_problem(channel, run, leak_scan, ended):
+def _module_problem(channel, modules):
+    """What was wrong with the modules, which come and go twice, or None."""
+    once = ([f"load {name} ok" for name in modules]
+            + [f"unload {name} ok" for name in reversed(modules)])
+    for told, due in itertools.zip_longest(channel.steps, 2 * once,
+                                           fillvalue="nothing"):
+        if told != due:
+            return f"modules: {told}, instead of {due}"
+    if modules and channel.loaded is None:
+        return "no list of loaded modules"
+    if channel.loaded:
+        return f"still loaded: {channel.loaded}"
+    return None
+
+
+def machine_problem(channel, run, leak_scan, ended, modules):
     """What is wrong with the machine as a whole, or None.
 
     `leak_scan` says that the kernel is expected to be able to scan; `ended`
@@ -236,6 +265,8 @@ def machine_problem(channel, run, leak_scan, ended):
         return "output after the end marker"
     if channel.errors:
         return channel.errors[0]
+    if problem := _module_problem(channel, modules):
+        return problem
     if leak_scan and channel.leaks is None:
         return "no leak scan"
     if channel.leaks:
@@ -290,18 +321,20 @@ def _judge_one(section, expected, tainted, splat, whole):
 
 
 def judge(tests, tap, console, run, leak_scan=False, ended=None, taint="0",
-          failing=None):
+          failing=None, modules=()):
     """Returns {name: (PASS|FAIL|SKIPPED, reason)}.
 
     `tests` maps the name of each expected test to a regular expression of
-    the skips it is allowed, or None, and `failing` to what Tap is told.  `taint` is that of the kernel before the first test.
+    the skips it is allowed, or None, and `failing` to what Tap is told.
+    `taint` is that of the kernel before the first test, `modules` what the
+    host loads.
     """
     channel = Channel(tap)
     extra = set(channel.sections) - set(tests)
     if extra:
         channel.errors.append(f"unknown test ran: {min(extra)}")
     splat = _first_splats(console)
-    whole = (machine_problem(channel, run, leak_scan, ended)
+    whole = (machine_problem(channel, run, leak_scan, ended, modules)
              or splat.get(None))
     verdicts = {}
     for name, allow_skip in tests.items():
