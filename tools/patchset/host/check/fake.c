@@ -105,6 +105,14 @@ static void forged_end(void)
 	puts("@@ done forged");
 }
 
+/* A trigger that is not removed keeps the module of the event that it enables. */
+static void busy_module(void)
+{
+	good();
+	write_file("/sys/kernel/tracing/events/sched/sched_switch/trigger",
+		   "enable_event:kvm:kvm_exit");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -121,6 +129,7 @@ static const struct {
 	{ "hung_test", hung_test },
 	{ "hung_machine", hung_machine },
 	{ "forged_end", forged_end },
+	{ "busy_module", busy_module },
 };
 
 int main(int argc, char **argv)

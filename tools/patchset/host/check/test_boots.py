@@ -24,6 +24,7 @@ EXPECTED = {
     "hung_test": r"FAIL .*: timeout, killed,",
     "panic": r"FAIL .*: .*(Oops|BUG|panic)",
     "hung_machine": r"FAIL .*: .*machine timeout after \d+ s, killed during hung_machine,",
+    "busy_module": r"FAIL .*: modules: unload kvm Resource temporarily unavailable, instead of",
     "stock_shows": r"ok \(.*: shows 9",
     "stock_passes": r"FAIL .*: should fail: ok 2 two,",
     "stock_crashes": r"ok \(.*: as stock should: .*(Oops|BUG|panic)",
