@@ -37,8 +37,9 @@ class ModulesTest(unittest.TestCase):
                                            f"arch/x86/kvm/{name}.ko"))
 
     def test_there_is_none(self):
-        with self.assertRaisesRegex(build.BuildError, "no module amd"):
-            build.module("x86_64", "modules", "amd")
+        for flavour, name in (("modules", "amd"), ("stock-modules", "kvm")):
+            with self.assertRaisesRegex(build.BuildError, f"module {name}$"):
+                build.module("x86_64", flavour, name)
 
     @mock.patch.object(project, "digest_tree", lambda: "tree")
     def test_a_pass_of_other_modules_does_not_count(self):

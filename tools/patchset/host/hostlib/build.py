@@ -57,11 +57,11 @@ def kernel_image(arch, flavour):
 
 def module(arch, flavour, name):
     """Where a kernel's output has a module, by the list of all."""
-    out = project.under(kbuild.output_name(arch, flavour))
-    with open(os.path.join(out, "modules.order"), encoding="utf-8") as order:
-        for line in order:
-            if os.path.basename(line.strip()) == f"{name}.ko":
-                return os.path.join(out, line.strip())
+    out = Path(project.under(kbuild.output_name(arch, flavour)))
+    order = out / "modules.order"
+    for path in order.read_text().split() if order.exists() else ():
+        if os.path.basename(path) == f"{name}.ko":
+            return str(out / path)
     raise BuildError(f"the {flavour} kernel for {arch} has no module {name}")
 
 
