@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from . import kernel
 from .ui import Failure
 
-FRAGMENTS = "tools/patchset/configs"
 DEFINED = re.compile(r"^\s*(?:menu)?config\s+(\w+)\s*$", re.M)
 
 
@@ -33,7 +32,7 @@ class Configuration:
 
     def additions(self, base):
         for word in self.words.removeprefix("y").split():
-            own, common = (base.top / FRAGMENTS / f"{name}.config" for name in (f"{self.arch}-{word}", word))
+            own, common = (base.configs / f"{name}.config" for name in (f"{self.arch}-{word}", word))
             yield own if own.is_file() else common
 
     def fragments(self, base, known):

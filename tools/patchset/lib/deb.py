@@ -55,7 +55,7 @@ def configuration(base, packages):
     if packages.config == "debian":
         return {"config": distribution.config(base, packages.arch)}
     return {"fragments": (*kernel.fragments(base, packages.arch),
-                          base.deb / f"{packages.config}-{packages.arch}.config")}
+                          base.configs / f"{packages.arch}-{packages.config}.config")}
 
 
 def build_of(base, packages):

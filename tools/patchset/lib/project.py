@@ -41,7 +41,7 @@ class Base:
 
     @property
     def configs(self):
-        return self.top / "tools/patchset/host/configs"
+        return self.top / "tools/patchset/configs"
 
     @property
     def deb(self):

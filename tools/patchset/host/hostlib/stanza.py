@@ -11,7 +11,7 @@ from lib import deb, kernel
 
 HOSTS = os.path.join(project.HOST, "hosts.ini")
 TESTS = os.path.join(project.HOST, "tests.ini")
-CONFIGS = os.path.join(project.HOST, "configs")
+CONFIGS = os.path.join(os.path.dirname(project.HOST), "configs")
 
 # And what kernels they boot.
 EMULATORS = {"qemu": "x86_64", "bochs": "x86_64", "powernv": "powerpc"}
