@@ -125,12 +125,17 @@ static int open_writer(void)
 	return open_table(open_vm(), KVM_GET_HTAB_WRITE);
 }
 
-static int open_reader_of_slot(void)
+static int open_vm_of_slot(void)
 {
 	int vm = open_vm();
 
 	add_slot(vm);
-	return open_table(vm, 0);
+	return vm;
+}
+
+static int open_reader_of_slot(void)
+{
+	return open_table(open_vm_of_slot(), 0);
 }
 
 /* The fd was the last that kept the VM. */
@@ -186,6 +191,7 @@ static const struct {
 	{ "reader", stays_while_open, open_reader },
 	{ "writer", stays_while_open, open_writer },
 	{ "reader_that_is_closed", stays_while_closing, open_reader_of_slot },
+	{ "vm_that_is_closed", stays_while_closing, open_vm_of_slot },
 #endif
 };
 #define NR_CASES ((int)(sizeof(cases) / sizeof(*cases)))
