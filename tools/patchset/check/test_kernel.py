@@ -132,7 +132,11 @@ class Build(fake.TestCase):
 
     def test_names_the_first_error_and_the_log(self):
         with self.assertRaisesRegex(ui.Failure, r"a build: a\.c:1: error: bad; the whole log is .*/log$"):
-            self.compile("all:\n\t@echo '  CC      str_error_r.o'\n\t@echo 'a.c:1: error: bad' >&2; exit 1\n")
+            self.compile("all:\n\t@echo 'a.c:1: error: bad' >&2; exit 1\n")
+
+    def test_a_step_is_no_error_whatever_its_file_is_called(self):
+        with self.assertRaisesRegex(ui.Failure, "a build: ERROR: modpost: undefined!; the whole log"):
+            self.compile("all:\n\t@echo '  CC      error.o'; echo 'ERROR: modpost: undefined!'; exit 1\n")
 
 
 class Linked(fake.TestCase):

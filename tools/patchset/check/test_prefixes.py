@@ -6,10 +6,10 @@ from unittest import mock
 import fake
 from lib import kernel, ui
 
-FRAGMENTS = {"x86_64-m": "CONFIG_MODULES=y\n", "powerpc-m": "CONFIG_MODULES=y\n", "kunit": "CONFIG_KUNIT=y\n",
-             "no-stream": "CONFIG_STREAM=n\n"}
-ALL = ["x86_64-y", "x86_64-y-kunit", "x86_64-m", "x86_64-m-kunit", "powerpc-y-kunit", "powerpc-y-no-stream",
-       "powerpc-m", "powerpc-m-no-stream-kunit"]
+FRAGMENTS = {"x86_64-m": "CONFIG_MODULES=y\n", "powerpc-m": "CONFIG_MODULES=y\n", "y": "CONFIG_MODULES=n\n",
+             "test": "CONFIG_TEST=y\n", "no-stream": "CONFIG_STREAM=n\n"}
+ALL = ["x86_64-y", "x86_64-y-test", "x86_64-m", "x86_64-m-test", "powerpc-y-test", "powerpc-y-no-stream",
+       "powerpc-m", "powerpc-m-no-stream-test"]
 
 
 class Prefixes(fake.TestCase):
@@ -23,7 +23,7 @@ class Prefixes(fake.TestCase):
             fake.write(self.base.configs / f"{arch}.config", "")
         self.offer("9.9.2-1", {**fake.KERNEL, "virt/Kconfig": "config MODULES\n"})
         self.entry(self.hooks("arch/x86/kvm/Makefile", "obj-y += x.o", "obj-y += y.o"), "0002-two.patch")
-        self.entry(self.hooks("virt/Kconfig", "config MODULES", "config KUNIT", "  config STREAM"),
+        self.entry(self.hooks("virt/Kconfig", "config MODULES", "config TEST", "  config STREAM"),
                    "0003-three.patch")
         self.built = []
         self.broken = None
@@ -46,7 +46,7 @@ class Prefixes(fake.TestCase):
 
     def test_each_configuration_once_its_options_are_there(self):
         out = self.succeeds("prefixes")
-        self.assertEqual(self.built_for("0001"), ["x86_64-y", "x86_64-m", "powerpc-y-kunit", "powerpc-m"])
+        self.assertEqual(self.built_for("0001"), ["x86_64-y", "x86_64-m", "powerpc-y-test", "powerpc-m"])
         self.assertEqual(self.built_for("0003"), ALL)
         self.assertRegex(out, r"0001-one\.patch( +builds +same){4}\n")
         self.assertRegex(out, r"0003-three\.patch( +builds){8}\n")

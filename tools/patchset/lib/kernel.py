@@ -190,7 +190,7 @@ def linked(top, build, what):
 
 def first_error(log):
     lines = log.read_text(errors="replace").splitlines()
-    return next((line.strip() for line in lines if ERROR.search(line)), "make failed")
+    return next((line.strip() for line in lines if ERROR.search(line) and not STEP.match(line)), "make failed")
 
 
 def targets(arch, flavour):
