@@ -105,7 +105,8 @@ def package(directory, name, version, root, architecture="all"):
     deb = directory / f"{name}_{version}_{architecture}.deb"
     subprocess.run(["dpkg-deb", "-Znone", "--build", root, deb], check=True, stdout=subprocess.DEVNULL)
     data = deb.read_bytes()
-    write(directory / f"{name}={version}.show", f"Package: {name}\nSource: linux\nVersion: {version}\nArchitecture: {architecture}\n"
+    write(directory / f"{name}={version}.show", f"Package: {name}\nSource: linux\nVersion: {version}\n"
+          f"Architecture: {architecture}\n"
           f"Size: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n")
     versions = directory / f"{name}.versions"
     versions.write_text(f"{version}\n" + (versions.read_text() if versions.exists() else ""))

@@ -105,7 +105,10 @@ def unpack(base, description):
 
 
 def as_own_patches(package, patches, check):
-    """In debian/patches, where dpkg-source and debian/rules allow no fuzz; then KVM is compiled, as Debian configures it."""
+    """In debian/patches, where dpkg-source and debian/rules allow no fuzz.
+
+    Then KVM is compiled, as Debian configures it.
+    """
     names = drop_in(package.tree / "debian/patches", patches)
     package.step("dch", "dch", "--local", SUFFIX, "--distribution", "UNRELEASED", "Pre-fault guest memory")
     package.step("quilt push", "quilt", "--quiltrc=-", "push", "-a", "-q", "--fuzz=0", QUILT_PATCHES="debian/patches",

@@ -14,7 +14,8 @@ def config(base, arch):
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}")
     proc.run("bash", "-o", "pipefail", "-c",
-             f"dpkg-deb --fsys-tarfile '{package(base, arch)}' | tar -xO './{base.configuration[arch]}' | xz -d > '{partial}'",
+             f"dpkg-deb --fsys-tarfile '{package(base, arch)}' | "
+             f"tar -xO './{base.configuration[arch]}' | xz -d > '{partial}'",
              what=f"cannot extract {base.configuration[arch]}")
     return partial.replace(target)
 

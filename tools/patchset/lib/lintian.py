@@ -32,7 +32,8 @@ def parse(text):
 
 
 def tags(packages):
-    return parse(proc.run("lintian", "--allow-root", "--no-cfg", "--fail-on", "none", "--tag-display-limit", "0", *packages))
+    return parse(proc.run("lintian", "--allow-root", "--no-cfg", "--fail-on", "none",
+                          "--tag-display-limit", "0", *packages))
 
 
 def accepted(path):

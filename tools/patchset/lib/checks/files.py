@@ -7,7 +7,8 @@ from .result import Result
 
 SPDX = re.compile(rb"SPDX-License-Identifier: GPL-2\.0")
 # Formats without comments, and what is not ours to tag.
-UNTAGGED = re.compile(r"(^\.ci/run|^COPYING|^MAINTAINERS|README(\.md)?|\.(ini|toml|config|patch|md)|packages|cover-letter|behind"
+UNTAGGED = re.compile(r"(^\.ci/run|^COPYING|^MAINTAINERS|README(\.md)?|\.(ini|toml|config|patch|md)|packages|cover-letter"
+                      r"|behind"
                       r"|/\.gitignore|^\.gitignore|tools/patchset/deb/(control|copyright))$")
 HEAD = 400
 

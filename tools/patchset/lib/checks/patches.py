@@ -29,8 +29,8 @@ def is_finding(line):
 def checkpatch(base):
     mails = [path for path in sorted((base.out / "series").glob("0*.patch")) if not path.name.startswith(COVER)]
     # It leaves a file where it runs, which must not be in the tree.
-    done = proc.attempt("perl", base.src / "scripts/checkpatch.pl", f"--root={base.src}", "--strict", "--codespell", "--codespellfile", DICTIONARY, "--terse",
-                        "--show-types", "--no-summary", *mails, cwd=base.out / "check")
+    done = proc.attempt("perl", base.src / "scripts/checkpatch.pl", f"--root={base.src}", "--strict", "--codespell",
+                        "--codespellfile", DICTIONARY, "--terse", "--show-types", "--no-summary", *mails, cwd=base.out / "check")
     # It says there what it cannot do.
     broken = done.stderr.splitlines()
     return Result(len(mails), "patches", [*broken, *filter(is_finding, done.stdout.splitlines())])
