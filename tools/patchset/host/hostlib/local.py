@@ -9,6 +9,8 @@ import time
 from hostlib import project, stanza, verdict
 
 RAN = re.compile(r"^Ran (\d+) tests? in", re.MULTILINE)
+# What a command wants to be seen although it has passed.
+LOOK = re.compile(r"^patchset: (.*: look at .*)$", re.MULTILINE)
 BAD = re.compile(r"\b(failures|errors|skipped|unexpected successes)=(\d+)")
 
 
@@ -43,6 +45,13 @@ def _count(text):
     return {verdict.PASS: max(0, total - bad), verdict.FAIL: bad}
 
 
+def _remark(text):
+    """The first thing to look at, and how many there are."""
+    found = LOOK.findall(text)
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return found[0] + more if found else ""
+
+
 def run(test):
     """Returns (verdict, reason, seconds, log, counts or None)."""
     log = project.under("logs", stanza.HERE, f"{test.name}.log")
@@ -58,8 +67,8 @@ def run(test):
     elif status:
         reason = f"exit status {status}"
     if test.kind != "unittest":
-        return (verdict.FAIL if reason else verdict.PASS, reason or "",
-                seconds, log, None)
+        return (verdict.FAIL if reason else verdict.PASS,
+                reason or _remark(text), seconds, log, None)
     counts = _count(text)
     if reason and not counts[verdict.FAIL]:
         counts[verdict.FAIL] = 1

@@ -4,15 +4,19 @@
 import hashlib
 import json
 import os
+import pathlib
 
 from hostlib import build, project, root, stanza
+from lib import apt
+from lib import project as bases
 
 BOOT = "(boot)"
 
 
 class Passed:
     """Passes are known by all that they depend on: the tree, the tables'
-    rows, the kernel's image and its modules, or all of the root."""
+    rows, the kernel's image and its modules, or all of the root; where there
+    is no machine, the base's versions."""
 
     def __init__(self, hosts):
         self._hosts = hosts
@@ -23,6 +27,13 @@ class Passed:
         if path not in self._digests:
             self._digests[path] = project.digest_file(path)
         return self._digests[path]
+
+    def _versions(self):
+        """The one in use, and those that the archive offers."""
+        package = bases.load(pathlib.Path(project.TOP), project.base()).package
+        version = project.under("version")
+        return [*([self._digest(version)] if os.path.exists(version) else []),
+                *apt.offered(package)]
 
     def _kernel(self, arch, flavour, modules=()):
         paths = [build.kernel_image(arch, flavour),
@@ -37,8 +48,7 @@ class Passed:
     def _path(self, entry):
         host = self._hosts.get(entry.host)
         key = [self._tree, repr(entry.test), repr(host)]
-        if host:
-            key += self._system(host)
+        key += self._system(host) if host else self._versions()
         if entry.test.guest:
             key += self._kernel(host.arch, stanza.GUEST)
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()
