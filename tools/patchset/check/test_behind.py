@@ -53,10 +53,18 @@ class Behind(fake.TestCase):
     def test_changes(self):
         one = {"a.c: f": "1", "a.c: g": "2"}
         self.assertEqual(behind.changes(self.base, one), [])
-        behind.record(self.base, one)
+        behind.record(self.base, "6.1.5-1", one)
+        self.assertEqual(behind.recorded_version(self.base), "6.1.5-1")
         self.assertEqual(behind.changes(self.base, one), [])
         self.assertEqual(behind.changes(self.base, {"a.c: f": "1", "a.c: h": "2"}), ["a.c: g: is gone"])
         self.assertEqual(behind.changes(self.base, {"a.c: f": "3", "a.c: g": "2"}), ["a.c: f: is not as it was"])
+
+    def test_what_is_older(self):
+        self.assertFalse(behind.is_older(self.base, "6.1.5-1"))
+        behind.record(self.base, "6.1.20-1", {})
+        self.assertTrue(behind.is_older(self.base, "6.1.5-1"))
+        self.assertFalse(behind.is_older(self.base, "6.1.20-1"))
+        self.assertFalse(behind.is_older(self.base, "6.1.100-1"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Configuration checks and the matrix, with the compiler left out."""
+import os
 import unittest
 from unittest import mock
 
@@ -187,6 +188,28 @@ class Matrix(fake.TestCase):
             self.assertIn("9.9.2-1: look at the stock code: virt/b.c: int first(int x): is not as it was",
                           self.succeeds("matrix", "--apply-only"))
         self.assertNotIn("9.9.1-1: look at", self.succeeds("matrix", "--apply-only"))
+
+    def test_refresh_says_what_it_records_anew(self):
+        self.succeeds("refresh")
+        self.assertNotIn("recorded anew", self.succeeds("refresh"))
+        self.offer("9.9.2-1", {**fake.KERNEL, "virt/b.c": fake.C_FILE.replace("x += 1;", "x += 7;", 1)})
+        self.succeeds("fetch")
+        self.assertIn("recorded anew: virt/b.c: int first(int x): is not as it was", self.succeeds("refresh"))
+        self.assertIn("9.9.1-1: older: virt/b.c", self.succeeds("matrix", "--apply-only"))
+
+    def test_matrix_says_that_nothing_is_recorded(self):
+        self.assertIn("is not recorded", self.succeeds("matrix", "--apply-only"))
+        self.succeeds("refresh")
+        self.assertNotIn("is not recorded", self.succeeds("matrix", "--apply-only"))
+
+    def test_matrix_asks_the_archive_once_a_day(self):
+        self.succeeds("fetch")
+        (self.archive / "apt-get.log").unlink()
+        self.succeeds("matrix", "--apply-only")
+        self.assertFalse((self.archive / "apt-get.log").exists())
+        os.utime(self.archive, (0, 0))
+        self.succeeds("matrix", "--apply-only")
+        self.assertIn("update", (self.archive / "apt-get.log").read_text())
 
     def forget_passed(self):
         fake.write(self.top / "virt/new.c", "int fresher;\n")

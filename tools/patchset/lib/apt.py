@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import proc
-from .ui import Failure
+from .ui import Failure, warn
 
 LISTS = Path("/var/lib/apt/lists")
 A_DAY = 24 * 3600
@@ -65,6 +65,14 @@ def sites(package, *words):
 def offered(package, *words):
     """Versions of a package, the newest first."""
     return list(dict.fromkeys(version for version, _, _ in sites(package, *words)))
+
+
+def offered_now(package):
+    """The same, by lists that are brought up to date if they are old, or know nothing of the package."""
+    if not offered(package) or lists_are_old():
+        if not update():
+            warn("apt-get update failed (no network?): using what is known already")
+    return offered(package)
 
 
 def mirror(release):

@@ -2,13 +2,14 @@
 """The stock code behind the series: the functions that hooks edit, and what is built without it only.
 
 A stable update may fix that code without any hook being rejected. What it was when the series was last
-looked at is recorded in series/BASE/behind, by `refresh`; `matrix` compares.
+looked at, and in which version, is recorded in series/BASE/behind, by `refresh`; `matrix` compares.
 """
 import re
 
 from . import digest, hooks, proc
 
 RECORD = "behind"
+VERSION = "# "
 EDITED = re.compile(r"^@@ -(\d+)(?:,(\d+))? ", re.M)
 UNLESS = re.compile(r"^#ifndef (CONFIG_\w+)\n(.*?)^#endif /\* !\1 \*/$", re.M | re.S)
 
@@ -53,14 +54,29 @@ def of(stock, composed, paths):
             for heading, text in of_file(path, stock / path, composed / path).items()}
 
 
-def record(base, found):
-    (base.series / RECORD).write_text("".join(f"{value} {name}\n" for name, value in sorted(found.items())))
+def record(base, version, found):
+    lines = [f"{VERSION}{version}\n", *(f"{value} {name}\n" for name, value in sorted(found.items()))]
+    (base.series / RECORD).write_text("".join(lines))
+
+
+def read(base):
+    path = base.series / RECORD
+    return path.read_text().splitlines() if path.is_file() else []
 
 
 def recorded(base):
-    path = base.series / RECORD
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return {name: value for value, _, name in (line.partition(" ") for line in lines)}
+    return {name: value for value, _, name in (line.partition(" ") for line in read(base)
+                                               if not line.startswith(VERSION))}
+
+
+def recorded_version(base):
+    """The version that was looked at; empty without a record."""
+    return next((line.removeprefix(VERSION) for line in read(base) if line.startswith(VERSION)), "")
+
+
+def is_older(base, version):
+    """Whether a version is from before the one that was looked at: what is there was fixed, or broken, since."""
+    return proc.attempt("dpkg", "--compare-versions", version, "lt", recorded_version(base)).returncode == 0
 
 
 def changes(base, found):

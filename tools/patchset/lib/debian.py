@@ -67,7 +67,9 @@ class Package:
 def debian(base):
     """Debian's source package takes the series, as patches of its own and by its test of patches."""
     with base.lock("debian"), base.lock("matrix"):
-        patches = series.export(base) / "quilt"
+        patches = base.out / "debian-patches"
+        shutil.rmtree(patches, ignore_errors=True)
+        shutil.copytree(series.export(base) / "quilt", patches)
         version, description = source_package(base)
         entries = entry.load(base)
         matrix.patch(base, base.out / "matrix", version, entries, whole=False)

@@ -13,6 +13,7 @@ from .ui import Failure, say
 EVERY_COLUMN = ("applies", *kernel.ARCHES)
 # Besides: whether the stock code behind the series is what it was.
 BEHIND = "behind"
+LOOK = "look at the stock code"
 
 
 def matrix(base, apply_only):
@@ -22,11 +23,13 @@ def matrix(base, apply_only):
 
 def run(base, columns):
     """Print a table of versions; a version whose checks have all passed is not tried again."""
-    versions = apt.offered(base.package)
+    versions = apt.offered_now(base.package)
     if not versions:
         raise Failure(f"apt offers no {base.package}")
     entries = entry.load(base)
     compose.check_overlay(base.top, entries)
+    if not behind.recorded(base):
+        say("the stock code behind the series is not recorded, so no change is seen: make refresh")
     forget_others(base, versions)
     passed = digest.Passed(base.out / "matrix/passed")
     failures = []
@@ -46,7 +49,7 @@ def keys(base, version, entries, columns):
     files = [entry.file_of(base, one) for one in entries]
     return {column: digest.of_tree(base.top, overlays, version, column, *files,
                                    *(kernel.fragments(base, column) if column in kernel.ARCHES else ()),
-                                   *(map(" ".join, behind.recorded(base).items()) if column == BEHIND else ()))
+                                   *(behind.read(base) if column == BEHIND else ()))
             for column in (*columns, BEHIND)}
 
 
@@ -73,7 +76,7 @@ def attempt(base, home, version, entries, todo):
         say(f"{version}: {failure}")
         return
     for change in changes:
-        say(f"{version}: look at the stock code: {change}")
+        say(f"{version}: {'older' if behind.is_older(base, version) else LOOK}: {change}")
     for column in todo:
         if not changes if column == BEHIND else column == "applies" or compiles(base, home, version, column):
             yield column

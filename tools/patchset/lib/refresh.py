@@ -16,12 +16,20 @@ def refresh(base):
         entries = entry.load(base)
         series.commits(base, [without_labels(one) for one in entries],
                        lambda repo, one: diffs.update({one.name: hooks_of(repo, one)}))
-        behind.record(base, behind.of(source.pristine(base).resolve(), base.out / "export", compose.edited(entries)))
+        look_behind(base, compose.edited(entries))
     changed = [one for one in entries if stale(one, diffs[one.name])]
     for one in changed:
         entry.file_of(base, one).write_text(one.head + diffs[one.name])
         say(f"refreshed {one.name}")
     say(f"{len(changed)} of {len(entries)} entries refreshed")
+
+
+def look_behind(base, edited):
+    """Record the stock code behind the series, and say what of it is not as it was."""
+    found = behind.of(source.pristine(base).resolve(), base.out / "export", edited)
+    for change in behind.changes(base, found):
+        say(f"recorded anew: {change}")
+    behind.record(base, source.recorded(base)[0], found)
 
 
 def without_labels(one):

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 
-from . import apt
+from . import apt, proc
 from .ui import Failure, say, warn
 
 TREE_SIZE = 2 << 30
@@ -37,12 +37,7 @@ def in_use(base):
 
 def newest(base):
     """The newest version that apt offers; None if it offers nothing."""
-    offered = apt.offered(base.package)
-    if not offered or apt.lists_are_old():
-        if not apt.update():
-            warn("apt-get update failed (no network?): using what is known already")
-        offered = apt.offered(base.package)
-    return offered[0] if offered else None
+    return next(iter(apt.offered_now(base.package)), None)
 
 
 def fetch(base):
@@ -85,7 +80,7 @@ def unpack(base, package, target, members=()):
             f"tar -xJm --strip-components=1 -C '{target}' {names}")
     done = subprocess.run(["bash", "-o", "pipefail", "-c", pipe], stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        raise Failure(f"cannot extract {package}: {done.stderr.splitlines()[0]}")
+        raise Failure(f"cannot extract {package}: {proc.last_line(done.stderr)}")
 
 
 def pristine(base):
