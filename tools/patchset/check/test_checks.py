@@ -128,7 +128,27 @@ class Objects(fake.TestCase):
         self.assertEqual(len(self.compared([], [], status=2)), 1)
 
     def test_each_compiler_on_each_architecture(self):
-        self.assertEqual(len(objects.CHECKS), len(kernel.ARCHES) * len(objects.TOOLS) - 1)
+        self.assertEqual(len(objects.CHECKS), len(kernel.ARCHES) * len(objects.TOOLS) - 1 + 2)
+
+    def test_what_is_not_compiled(self):
+        self.entry("From: A <a@a.example>\nSubject: virt: Add\n\nBody.\n---\nOverlay: virt/kvm/a.c\n"
+                   "Overlay: arch/x86/kvm/b.c\nOverlay: virt/kvm/a.h\n\n")
+        fake.write(self.base.out / "check-powerpc-gcc/virt/kvm/a.o", "")
+        self.assertEqual(objects.compiled(self.base), result.Result(2, "files", ["arch/x86/kvm/b.c: no object"]))
+        fake.write(self.base.out / "check-x86_64-gcc/arch/x86/kvm/b.o", "")
+        self.assertEqual(objects.compiled(self.base).findings, [])
+
+    def test_each_tree_has_the_options_that_it_knows(self):
+        fake.write(self.base.configs / "x86_64.config", "CONFIG_KVM=y\n")
+        fake.write(self.base.configs / "y.config", "CONFIG_KUNIT=y\n")
+        fake.write(self.base.configs / "test.config", "CONFIG_OUR_TEST=y\n")
+        fake.write(self.base.src / "Kconfig", "config KVM\nconfig KUNIT\nconfig OUR_TEST\n")
+        fake.write(self.base.out / "pristine/src/Kconfig", "config KVM\nconfig KUNIT\n")
+        with mock.patch.object(objects.source, "pristine", return_value=self.base.out / "pristine/src"), \
+                mock.patch.object(objects, "warnings", return_value=(Counter(), 0)) as warnings:
+            objects.check(self.base, "x86_64", "gcc")
+        names = [[path.name for path in call.args[1].fragments] for call in warnings.call_args_list]
+        self.assertEqual(names, [["x86_64.config", "y.config"], ["x86_64.config", "y.config", "test.config"]])
 
 
 class Packaged(fake.TestCase):
@@ -164,6 +184,19 @@ class Packaged(fake.TestCase):
 
 
 class Docs(fake.TestCase):
+    def test_a_page_that_sphinx_has_not_made(self):
+        page = "Documentation/virt/kvm/ours.rst"
+        self.entry(f"From: A <a@a.example>\nSubject: Documentation: Add\n\nBody.\n---\nOverlay: {page}\n\n")
+
+        def make(*words):
+            if self.made:
+                fake.write(self.base.out / "check-docs/virt/kvm/ours.html", "")
+            return mock.Mock(returncode=0, stdout="SKIP    Sphinx htmldocs target.\n", stderr="")
+        for self.made in (False, True):
+            with mock.patch.object(docs.proc, "attempt", make):
+                findings = docs.htmldocs(self.base).findings
+            self.assertEqual(findings, [] if self.made else [f"{page}: no page was made of it"])
+
     def test_kernel_doc_that_does_not_run(self):
         self.entry(fake.ENTRY + fake.HOOK)
         with mock.patch.object(docs.proc, "attempt") as attempt:

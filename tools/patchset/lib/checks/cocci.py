@@ -38,7 +38,7 @@ def findings_of(name, lines):
 
 
 def coccicheck(base):
-    paths = sorted(path for one in entry.load(base) for path in one.overlays if path.endswith(".c"))
+    paths = sorted(path for one in entry.load(base) for path in one.overlays if path.endswith((".c", ".h")))
     scripts = [path for path in sorted((base.src / "scripts/coccinelle").glob("**/*.cocci")) if is_for_report(path)]
     findings = [] if scripts else ["there is no semantic patch"]
     for script in scripts:

@@ -37,6 +37,9 @@ def htmldocs(base):
     done = proc.attempt("make", "-C", base.src, f"O={out}", f"SPHINXDIRS={BOOK}", "htmldocs")
     said = (done.stdout + done.stderr).splitlines()
     findings = [line for line in said if re.search("WARNING|ERROR|SEVERE", line) and any(path in line for path in ours)]
+    # make passes without Sphinx.
+    findings += [f"{path}: no page was made of it" for path in sorted(ours)
+                 if path.endswith(".rst") and not list(out.glob(f"**/{path.rsplit('/', 1)[-1].removesuffix('.rst')}.html"))]
     if done.returncode:
         findings.append(f"htmldocs: {proc.last_line(done.stderr or done.stdout)}")
     return Result(len(ours), "pages", findings)

@@ -5,11 +5,11 @@ import functools
 import re
 from collections import Counter
 
-from .. import kernel, proc, source
+from .. import configurations, entry, kernel, proc, source
 from .result import Result
 
-# werror is CONFIG_KVM_WERROR, which powerpc does not have.  What the base is warned of must not end the
-# other builds.
+# werror is CONFIG_KVM_WERROR, which powerpc does not have, and which comes behind the words of the others.  What
+# the rest of the base is warned of must not end those.
 GO_ON = ("KCFLAGS=-Wno-error",)
 TOOLS = {"werror": (), "gcc": ("W=1", *GO_ON), "clang": ("W=1", "LLVM=1", "CC=ccache clang", *GO_ON),
          "sparse": ("C=2", *GO_ON)}
@@ -17,6 +17,10 @@ TOOLS = {"werror": (), "gcc": ("W=1", *GO_ON), "clang": ("W=1", "LLVM=1", "CC=cc
 POWERPC_CLANG = ("LLVM_IAS=0", "LD=powerpc64le-linux-gnu-ld")
 # Of compilers and sparse; of the assembler; of objtool and the linker, which know no lines.
 WARNING = re.compile(r"^([^\s:]+)(?::\d+)*: ((?:fatal )?(?:[Ww]arning|[Ee]rror): .*)")
+TESTED = "usr/include/**/*.hdrtest"
+# Of the configurations of the prefixes: all that we have, and what a packager gets who switches the stream off.
+ALL = "y test"
+NO_STREAM = "y no-stream"
 # What is not the same in two trees.
 UNSTABLE = re.compile(r"\b(__UNIQUE_ID\w*|0x[0-9a-f]+|\d+)\b")
 
@@ -54,29 +58,50 @@ def warnings(base, build):
     return count(said.splitlines()), done.returncode
 
 
-def compare(base, build):
-    """What is said of the patched tree, and not of the base."""
+def compare(base, build, fragments=lambda tree: ()):
+    """What is said of the patched tree, and not of the base; fragments set what a tree knows."""
     stock, name = source.pristine(base).resolve(), build.out.name
     before, _ = warnings(base, dataclasses.replace(build, source=stock, out=stock.parent / name,
-                                                   log=build.log.with_name(f"{name}-pristine.log")))
-    after, status = warnings(base, build)
+                                                   log=build.log.with_name(f"{name}-pristine.log"),
+                                                   fragments=fragments(stock)))
+    after, status = warnings(base, dataclasses.replace(build, fragments=fragments(build.source)))
     findings = [f"{path}: {text}" for (path, text), count in (after - before).items() for _ in range(count)]
     if status:
         findings.append(f"make failed, see {build.log}")
     return Result(len(kvm_objects(build.out)), "objects", findings)
 
 
-def build_for(base, arch, tool, **more):
-    name = f"check-{arch}-{tool}"
+def build_for(base, arch, what, **more):
+    name = f"check-{arch}-{what}"
     return kernel.Build(arch, base.src, base.out / name, base.out / "log" / f"{name}.log", **more)
 
 
-def check(base, arch, tool):
-    return compare(base, build_for(base, arch, tool, fragments=kernel.fragments(base, arch), words=words(arch, tool)))
+@functools.cache
+def options(tree):
+    return configurations.options(tree)
 
 
-CHECKS = {f"{arch}-{tool}": functools.partial(check, arch=arch, tool=tool)
-          for arch in kernel.ARCHES for tool in TOOLS if (arch, tool) != ("powerpc", "werror")}
+def check(base, arch, tool, what=None, configuration=ALL):
+    chosen = configurations.Configuration(arch, configuration)
+    return compare(base, build_for(base, arch, what or tool, words=words(arch, tool)),
+                   lambda tree: chosen.fragments(base, options(tree)))
+
+
+def compiled(base):
+    """Each of our files of the kernel is in what gcc has compiled: no other check is of what is not."""
+    outputs = [build_for(base, arch, "gcc").out for arch in kernel.ARCHES]
+    paths = sorted(path for one in entry.load(base) for path in one.overlays
+                   if path.startswith(("arch/", "virt/")) and path.endswith(".c"))
+    return Result(len(paths), "files", [f"{path}: no object" for path in paths
+                                        if not any((out / path).with_suffix(".o").is_file() for out in outputs)])
+
+
+CHECKS = {**{f"{arch}-{tool}": functools.partial(check, arch=arch, tool=tool)
+             for arch in kernel.ARCHES for tool in TOOLS if (arch, tool) != ("powerpc", "werror")},
+          "powerpc-no-stream": functools.partial(check, arch="powerpc", tool="gcc", what="no-stream",
+                                                 configuration=NO_STREAM),
+          # Of the output of the former.
+          "compiled": compiled}
 
 
 def uapi_headers(base):
@@ -86,12 +111,14 @@ def uapi_headers(base):
         out = base.out / f"check-{arch}-uapi"
         build = kernel.Build(arch, base.src, out, base.out / "log" / f"{out.name}.log", kernel.fragments(base, arch))
         kernel.configure(base.top, build)
+        for path in out.glob(TESTED):
+            path.unlink()
         proc.run(base.src / "scripts/config", "--file", out / ".config", "--enable", "HEADERS_INSTALL",
                  "--enable", "UAPI_HEADER_TEST")
         done = proc.attempt(*build.make("usr/"), env=build.environment(base.top))
         build.log.parent.mkdir(parents=True, exist_ok=True)
         build.log.write_text(done.stdout + done.stderr)
-        count = sum(1 for _ in out.glob("usr/include/**/*.hdrtest"))
+        count = sum(1 for _ in out.glob(TESTED))
         total += count
         if not count:
             found.append(f"{arch}: no header was tested")
