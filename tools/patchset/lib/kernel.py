@@ -75,7 +75,8 @@ class Build:
 
     @staticmethod
     def environment(top):
-        fixed = {"CCACHE_DIR": os.environ.get("CCACHE_DIR", str(top / "build/ccache")),
+        # NOCPP2: what ccache has preprocessed to look for is compiled, and not preprocessed once more.
+        fixed = {"CCACHE_DIR": os.environ.get("CCACHE_DIR", str(top / "build/ccache")), "CCACHE_NOCPP2": "1",
                  "CCACHE_BASEDIR": str(top / "build"), "CCACHE_NOHASHDIR": "1",
                  "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00 +0000", "KBUILD_BUILD_VERSION": "1",
                  "KBUILD_BUILD_USER": "patchset", "KBUILD_BUILD_HOST": "patchset", "LC_ALL": "C"}
