@@ -27,6 +27,7 @@
 #define H_CLEAR_MOD		0x10
 #define H_CLEAR_REF		0x14
 #define H_PROTECT		0x18
+#define H_PAGE_INIT		0x2c
 #define H_BULK_REMOVE		0x124
 
 #define H_SUCCESS		0
@@ -38,6 +39,8 @@
 #define H_EXACT			0x8000000000ul
 #define H_AVPN			0x80000000ul
 #define H_BULK_REQUEST		0x4000000000000000ul
+#define H_ZERO_PAGE		0x8000ul
+#define H_COPY_PAGE		0x4000ul
 
 /* What else a command can be: an access to the address, with these bits of MSR. */
 #define HTAB_LOAD		0x10000
