@@ -133,6 +133,24 @@ static int open_vm_of_slot(void)
 	return vm;
 }
 
+/* While it is closed, the kernel allocates a table for it. */
+static int open_vm_that_resizes(void)
+{
+	struct kvm_ppc_resize_hpt how = { .shift = 26 };
+	int vm = open_vm();
+
+	must(ioctl(vm, KVM_PPC_RESIZE_HPT_PREPARE, &how),
+	     "KVM_PPC_RESIZE_HPT_PREPARE");
+	/* Cancelled, it is known to none but who allocates it. */
+	how.shift = 0;
+	must(ioctl(vm, KVM_PPC_RESIZE_HPT_PREPARE, &how),
+	     "KVM_PPC_RESIZE_HPT_PREPARE");
+	how.shift = 25;
+	must(ioctl(vm, KVM_PPC_RESIZE_HPT_PREPARE, &how),
+	     "KVM_PPC_RESIZE_HPT_PREPARE");
+	return vm;
+}
+
 static int open_reader_of_slot(void)
 {
 	return open_table(open_vm_of_slot(), 0);
@@ -192,6 +210,7 @@ static const struct {
 	{ "writer", stays_while_open, open_writer },
 	{ "reader_that_is_closed", stays_while_closing, open_reader_of_slot },
 	{ "vm_that_is_closed", stays_while_closing, open_vm_of_slot },
+	{ "vm_that_resizes", stays_while_closing, open_vm_that_resizes },
 #endif
 };
 #define NR_CASES ((int)(sizeof(cases) / sizeof(*cases)))
