@@ -81,7 +81,8 @@ static bool is_worth_a_look(struct kvm *kvm, unsigned long i)
 
 	/*
 	 * Who has taken R or C before they were looked at holds the lock, or has
-	 * marked the entry: pairs with the barrier in kvm_change_map_mark().
+	 * marked the entry: pairs with the barriers in kvm_change_map_mark() and
+	 * kvmppc_clear_ref_hpte().
 	 */
 	smp_rmb();
 	v = READ_ONCE(hptep[0]);
@@ -472,14 +473,24 @@ static enum htab_progress htab_look(struct htab_reader *reader, size_t room)
 }
 
 /*
+ * What was found of entries before comes first: who takes R or C marks the entry,
+ * then unlocks it.  Pairs with the release in unlock_hpte().
+ */
+static void sweep(struct htab_reader *reader)
+{
+	struct kvmppc_htab *htab = &reader->kvm->arch.htab;
+
+	smp_rmb();
+	kvm_change_map_sweep(htab->changes, &htab->sinks);
+}
+
+/*
  * Whether a pass that found nothing may have missed something: what hardware had
  * set until somebody else took it, and marked the entry, during the pass.
  */
 static bool pass_has_missed(struct htab_reader *reader)
 {
-	struct kvmppc_htab *htab = &reader->kvm->arch.htab;
-
-	kvm_change_map_sweep(htab->changes, &htab->sinks);
+	sweep(reader);
 	return kvm_change_map_next(reader->pending, 0) < reader->pending->nr;
 }
 
@@ -491,14 +502,13 @@ static bool pass_has_missed(struct htab_reader *reader)
 static enum htab_progress go_on(struct htab_reader *reader, size_t room,
 				unsigned int *passes)
 {
-	struct kvmppc_htab *htab = &reader->kvm->arch.htab;
 	enum htab_progress progress;
 
 	if (!reader->pending)
 		return HTAB_END;
 
 	if (!reader->index) {
-		kvm_change_map_sweep(htab->changes, &htab->sinks);
+		sweep(reader);
 		++*passes;
 	}
 
