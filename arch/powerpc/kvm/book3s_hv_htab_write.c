@@ -160,6 +160,8 @@ static int swap_entries(struct kvm *kvm, unsigned long first,
 	for (i--; i--; ) {
 		remove_entry(kvm, first + i);
 		restore_entry(kvm, first + i, &entries[i]);
+		if (!((first + i) % HTAB_MAX_CHANGES))
+			cond_resched();
 	}
 	return r;
 }
