@@ -472,14 +472,14 @@ static enum htab_progress htab_look(struct htab_reader *reader, size_t room)
 	return HTAB_MORE;
 }
 
-/*
- * What was found of entries before comes first: who takes R or C marks the entry,
- * then unlocks it.  Pairs with the release in unlock_hpte().
- */
 static void sweep(struct htab_reader *reader)
 {
 	struct kvmppc_htab *htab = &reader->kvm->arch.htab;
 
+	/*
+	 * Who takes R or C marks the entry, then unlocks it: if it was seen
+	 * unlocked, find the mark.  Pairs with the release in unlock_hpte().
+	 */
 	smp_rmb();
 	kvm_change_map_sweep(htab->changes, &htab->sinks);
 }

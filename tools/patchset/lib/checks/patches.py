@@ -8,6 +8,7 @@ from .result import Result
 # What checkpatch says that is no fault here.
 ACCEPTED = {
     "WARNING:FILE_PATH_CHANGES": "MAINTAINERS has a patch of its own, the last; see the check maintainers",
+    "WARNING:UNKNOWN_COMMIT_ID": "the kernel's history is not here: the ids were looked up elsewhere",
     "CHECK:CAMELCASE: Avoid CamelCase: <PRIu64>": "the macro of inttypes.h",
     "WARNING:TYPO_SPELLING: 'Nd' may be misspelled": "a macro of mdoc",
 }
