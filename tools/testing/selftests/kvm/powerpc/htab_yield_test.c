@@ -124,13 +124,14 @@ static void other_end(struct other *other)
 	pthread_join(other->thread, NULL);
 }
 
+/* Whether another could run before a @part-th of the time was over. */
 static bool yields(struct __test_metadata *_metadata, uint64_t took,
-		   uint64_t longest)
+		   uint64_t longest, unsigned int part)
 {
 	TH_LOG("took %llu us, without another for %llu us",
 	       (unsigned long long)took / 1000,
 	       (unsigned long long)longest / 1000);
-	return took && longest < took / 4;
+	return took && longest < took / part;
 }
 
 static bool a_read_yields(struct __test_metadata *_metadata,
@@ -145,7 +146,7 @@ static bool a_read_yields(struct __test_metadata *_metadata,
 	took = read_all(fd);
 	other_end(&other);
 	close(fd);
-	return yields(_metadata, took, other.longest);
+	return yields(_metadata, took, other.longest, 4);
 }
 
 TEST_F_TIMEOUT(large, a_read_yields, 120)
@@ -181,7 +182,38 @@ TEST_F_TIMEOUT(large, a_write_yields, 120)
 		ASSERT_EQ(other_start(&other), 0);
 		took = clear_all(self->writer);
 		other_end(&other);
-		good = yields(_metadata, took, other.longest);
+		good = yields(_metadata, took, other.longest, 4);
+	}
+	EXPECT_TRUE(good);
+}
+
+/* One record, whose last entry has no segment size: all others are undone. */
+static uint64_t write_in_vain(int writer)
+{
+	static struct htab_entry entries[HTAB_MAX_RUN];
+	uint64_t begin;
+	int i;
+
+	for (i = 0; i < HTAB_MAX_RUN; i++)
+		entries[i] = htab_entry_make(i, 0);
+	entries[i - 1].v |= HTAB_V_BAD_SEG;
+	begin = now_ns();
+	return htab_write(writer, 0, entries, HTAB_MAX_RUN, 0) == -EIO ? now_ns() - begin : 0;
+}
+
+TEST_F_TIMEOUT(large, a_write_that_is_undone_yields, 120)
+{
+	struct other other;
+	bool good = false;
+	uint64_t took;
+	int i;
+
+	for (i = 0; i < TRIES && !good; i++) {
+		ASSERT_EQ(other_start(&other), 0);
+		took = write_in_vain(self->writer);
+		other_end(&other);
+		/* To undo takes a sixth of it. */
+		good = yields(_metadata, took, other.longest, 8);
 	}
 	EXPECT_TRUE(good);
 }
