@@ -171,7 +171,10 @@ TEST_F_TIMEOUT(large, a_read_of_empty_entries_yields, 120)
 	EXPECT_TRUE(good);
 }
 
-TEST_F_TIMEOUT(large, a_write_yields, 120)
+static void expect_a_write_yields(struct __test_metadata *_metadata,
+				  struct _test_data_large *self,
+				  uint64_t (*timed_write)(int writer),
+				  unsigned int part)
 {
 	struct other other;
 	bool good = false;
@@ -180,11 +183,16 @@ TEST_F_TIMEOUT(large, a_write_yields, 120)
 
 	for (i = 0; i < TRIES && !good; i++) {
 		ASSERT_EQ(other_start(&other), 0);
-		took = clear_all(self->writer);
+		took = timed_write(self->writer);
 		other_end(&other);
-		good = yields(_metadata, took, other.longest, 4);
+		good = yields(_metadata, took, other.longest, part);
 	}
 	EXPECT_TRUE(good);
+}
+
+TEST_F_TIMEOUT(large, a_write_yields, 120)
+{
+	expect_a_write_yields(_metadata, self, clear_all, 4);
 }
 
 /* One record, whose last entry has no segment size: all others are undone. */
@@ -201,21 +209,10 @@ static uint64_t write_in_vain(int writer)
 	return htab_write(writer, 0, entries, HTAB_MAX_RUN, 0) == -EIO ? now_ns() - begin : 0;
 }
 
+/* To undo takes a sixth of the time. */
 TEST_F_TIMEOUT(large, a_write_that_is_undone_yields, 120)
 {
-	struct other other;
-	bool good = false;
-	uint64_t took;
-	int i;
-
-	for (i = 0; i < TRIES && !good; i++) {
-		ASSERT_EQ(other_start(&other), 0);
-		took = write_in_vain(self->writer);
-		other_end(&other);
-		/* To undo takes a sixth of it. */
-		good = yields(_metadata, took, other.longest, 8);
-	}
-	EXPECT_TRUE(good);
+	expect_a_write_yields(_metadata, self, write_in_vain, 8);
 }
 
 /* ---- Signals ---- */
