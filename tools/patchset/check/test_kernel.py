@@ -52,6 +52,12 @@ class Configure(fake.TestCase):
         start, merge, finish = self.configure("CONFIG_A=y\n", fragments=(self.top / "one.config",))
         self.assertEqual([start[-1], merge[-1], finish[-1]], ["tinyconfig", f"{self.top}/one.config", "olddefconfig"])
 
+    def test_a_bare_kernel_has_no_defaults(self):
+        only = self.top / "one.config"
+        fake.write(only, "CONFIG_A=y\n")
+        command, = self.configure("CONFIG_A=y\n", fragments=(only,), bare=True)
+        self.assertEqual(command[-2:], [f"KCONFIG_ALLCONFIG={only}", "allnoconfig"])
+
     def test_a_whole_configuration_is_taken_as_it_is(self):
         start, finish = self.configure("CONFIG_A=y\n", config=self.top / "whole")
         self.assertEqual((start[:2], finish[-1]), (["cp", str(self.top / "whole")], "olddefconfig"))
@@ -118,6 +124,7 @@ class Flavours(fake.TestCase):
     def test_alone(self):
         fake.write(self.base.configs / "powerpc-guest.config", "")
         self.assertEqual(self.build("guest"), ("pristine/src", "pristine/powerpc-guest", ["powerpc-guest.config"]))
+        self.assertTrue(kernel.build_for(self.base, "powerpc", "guest").bare)
 
 
 class Build(fake.TestCase):

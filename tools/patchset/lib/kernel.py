@@ -27,7 +27,10 @@ ARCHES = {"x86_64": Arch("bzImage", "x86", "", "amd64"),
 @dataclass(frozen=True)
 class Flavour:
     """Whether it is of the pristine tree, the fragment merged over the architecture's or used alone, what make
-    is told."""
+    is told.
+
+    With a fragment alone, all that it does not name is off, what Kconfig has on by default as well.
+    """
 
     stock: bool = False
     fragment: str = ""
@@ -57,7 +60,7 @@ ERROR = re.compile(r"\berror:|\*\*\*|undefined reference", re.I)
 class Build:
     """One source tree built for one architecture into its own directory.
 
-    The configuration is made of fragments, or is `config` as it is.
+    The configuration is made of fragments, or is `config` as it is; if `bare`, it is one fragment and all else off.
     """
 
     arch: str
@@ -67,6 +70,7 @@ class Build:
     fragments: tuple = ()
     words: tuple = ()
     config: Path = None
+    bare: bool = False
 
     def make(self, *words):
         cross = ARCHES[self.arch].cross
@@ -120,7 +124,18 @@ def build_for(base, arch, flavour):
             out.symlink_to(real.relative_to(base.out))
         out = real
     log = base.out / "log" / f"kernel-{arch}-{flavour}.log"
-    return Build(arch, source, out, log, fragments(base, arch, flavour), FLAVOURS[flavour].words)
+    chosen = FLAVOURS[flavour]
+    return Build(arch, source, out, log, fragments(base, arch, flavour), chosen.words, bare=chosen.alone)
+
+
+def configuring(build, new):
+    """The commands that write a configuration to where KCONFIG_CONFIG is, which is `new`."""
+    if build.bare:
+        only, = build.fragments
+        return [build.make(f"KCONFIG_ALLCONFIG={only}", "allnoconfig")]
+    merge = ["sh", build.source / "scripts/kconfig/merge_config.sh", "-m", "-O", build.out, new, *build.fragments]
+    start = [["cp", build.config, new]] if build.config else [build.make("tinyconfig"), merge]
+    return [*start, build.make("olddefconfig")]
 
 
 def configure(top, build):
@@ -128,9 +143,7 @@ def configure(top, build):
     build.out.mkdir(parents=True, exist_ok=True)
     new = build.out / ".config.new"
     environment = {**build.environment(top), "KCONFIG_CONFIG": str(new)}
-    merge = ["sh", build.source / "scripts/kconfig/merge_config.sh", "-m", "-O", build.out, new, *build.fragments]
-    start = [["cp", build.config, new]] if build.config else [build.make("tinyconfig"), merge]
-    for command in (*start, build.make("olddefconfig")):
+    for command in configuring(build, new):
         proc.run(*command, cwd=build.out, env=environment, what=f"configuring {build.out.name}")
     check_fragments(build.fragments, new)
     keep = build.out / ".config"
