@@ -20,6 +20,9 @@
 #define LARGE_ORDER	25
 #define TRIES		5
 
+/* Two ticks: who has to wait gets its turn at one, or at the next. And one more. */
+#define THREE_TICKS_NS	12000000ull
+
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -124,14 +127,14 @@ static void other_end(struct other *other)
 	pthread_join(other->thread, NULL);
 }
 
-/* Whether another could run before a @part-th of the time was over. */
+/* Whether another could run before a @part-th of the time, or three ticks, were over. */
 static bool yields(struct __test_metadata *_metadata, uint64_t took,
 		   uint64_t longest, unsigned int part)
 {
 	TH_LOG("took %llu us, without another for %llu us",
 	       (unsigned long long)took / 1000,
 	       (unsigned long long)longest / 1000);
-	return took && longest < took / part;
+	return took && (longest < took / part || longest < THREE_TICKS_NS);
 }
 
 static bool a_read_yields(struct __test_metadata *_metadata,
