@@ -478,7 +478,9 @@ static void sweep(struct htab_reader *reader)
 
 	/*
 	 * Who takes R or C marks the entry, then unlocks it: if it was seen
-	 * unlocked, find the mark.  Pairs with the release in unlock_hpte().
+	 * unlocked, find the mark.  Pairs with the release in unlock_hpte(), in
+	 * kvm_unmap_rmapp() with that in unlock_rmap() before, and in
+	 * kvm_test_clear_dirty_npages() with eieio().
 	 */
 	smp_rmb();
 	kvm_change_map_sweep(htab->changes, &htab->sinks);
