@@ -113,6 +113,13 @@ class HostTest(Tables):
         self.assertRefused("[a]\ndefault = one\nneeds = 4k\n",
                            "x86_64-4k.config")
 
+    def test_cores(self):
+        entries, _ = self.rows("[a]\nkind = command\ndefault = here\n"
+                                "cores = all\n[b]\ndefault = one\n")
+        self.assertEqual([entry.test.all_cores for entry in entries],
+                         [True, False])
+        self.assertRefused("[a]\ndefault = one\ncores = all\n", "none of one")
+
     def test_stock_and_leak_scan(self):
         for flavour, expected in (("stock-debug", (True, True)),
                                   ("kcsan", (False, False))):

@@ -171,7 +171,7 @@ def _own_program(arch, program):
     os.makedirs(os.path.dirname(out), exist_ok=True)
     _logged([_compiler(arch), "-static", "-s", "-O2", "-Wall", "-Wextra",
              "-Werror", "-I", CLIENT, "-o", out, *_own_sources(program)],
-            project.under("logs", "build-host-programs.log"), program)
+            project.under("logs", f"build-host-programs-{arch}.log"), program)
 
 
 def _kvm_selftests(arch, programs):

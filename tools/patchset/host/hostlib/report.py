@@ -31,9 +31,9 @@ class Report:
 
     def add(self, name, outcome, reason, seconds, log, count=None):
         """`count` is given if the row stands for several tests."""
-        for key, number in (count or {outcome: 1}).items():
-            self.counts[key] += number
         with _lock:
+            for key, number in (count or {outcome: 1}).items():
+                self.counts[key] += number
             self._number += 1
             line = f"[{self._number}/{self._total}] {name} ... {outcome}"
         line += f" ({seconds:.1f} s)"

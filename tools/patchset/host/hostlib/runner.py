@@ -2,12 +2,13 @@
 """Runs what was selected: local tests, builds, machines."""
 
 import concurrent.futures
+import functools
 import os
 import threading
 import time
 
-from hostlib import (accel, boot, build, defects, disk, local, project,
-                     records, report, root, stanza, stock)
+from hostlib import (accel, boot, build, defects, disk, local, parallel,
+                     project, records, report, root, stanza, stock)
 
 
 class Cores:
@@ -30,47 +31,66 @@ class Cores:
             self._changed.notify_all()
 
 
-def build_for(entries, hosts, accel_asked=None):
-    """Builds what some entries need to run."""
-    build.packages()
-    machines = [entry for entry in entries if entry.host != stanza.HERE]
-    for arch, packages in sorted({(hosts[entry.host].arch,
-                                   hosts[entry.host].disk)
-                                  for entry in machines}):
-        disk.need(arch, packages)
-    for arch, config in sorted({(hosts[entry.host].arch,
-                                 hosts[entry.host].root)
-                                for entry in machines
-                                if hosts[entry.host].root}):
-        root.need(arch, config)
-    kernels = {(hosts[entry.host].arch, hosts[entry.host].flavour)
-               for entry in machines if not hosts[entry.host].root}
-    kernels |= {(hosts[entry.host].arch, stanza.GUEST)
-                for entry in machines if entry.test.guest}
-    kernels |= {(stanza.NEEDS_ARCH, flavour)
-                for entry in entries for flavour in entry.test.needs}
-    for arch, flavour in sorted(kernels, key=_order):
-        report.say(f"building the {flavour} kernel for {arch}")
-        build.kernel(arch, flavour)
-    if any(not entry.test.program.endswith(".c") for entry in machines):
-        build.tree()
-    for arch in sorted({hosts[entry.host].arch for entry in machines}):
-        programs = {program for entry in machines
-                    if hosts[entry.host].arch == arch
-                    for program in (entry.test.program, entry.test.guest)
-                    if program}
-        report.say(f"building {len(programs)} test programs for {arch}")
-        if arch == "x86_64" and not accel_asked and not accel.missing():
-            programs.add(accel.TRIAL.program)
-        build.programs(arch, programs)
-    for source in sorted({entry.test.tool for entry in machines
+def _flavours(entries, hosts):
+    """{architecture: the flavours of its kernels that some entries need}"""
+    needed = {hosts[entry.host].arch: set() for entry in entries
+              if entry.host != stanza.HERE}
+    for entry in entries:
+        if entry.test.needs:
+            needed.setdefault(stanza.NEEDS_ARCH, set()).update(entry.test.needs)
+        if entry.host == stanza.HERE:
+            continue
+        host = hosts[entry.host]
+        if not host.root:
+            needed[host.arch].add(host.flavour)
+        if entry.test.guest:
+            needed[host.arch].add(stanza.GUEST)
+    return {arch: sorted(flavours, key=stanza.FLAVOURS.index)
+            for arch, flavours in needed.items()}
+
+
+def _build_programs(arch, entries, accel_asked):
+    programs = {program for entry in entries
+                for program in (entry.test.program, entry.test.guest)
+                if program}
+    report.say(f"building {len(programs)} test programs for {arch}")
+    if arch == "x86_64" and not accel_asked and not accel.missing():
+        programs.add(accel.TRIAL.program)
+    build.programs(arch, programs)
+    for source in sorted({entry.test.tool for entry in entries
                           if entry.test.tool}):
         build.install_tool(source)
 
 
-def _order(kernel):
-    arch, flavour = kernel
-    return arch != "x86_64", stanza.FLAVOURS.index(flavour)
+def _build_arch(arch, flavours, entries, hosts, accel_asked):
+    """Builds for one architecture; the entries are those in its machines."""
+    for config in sorted({hosts[entry.host].root for entry in entries
+                          if hosts[entry.host].root}):
+        root.need(arch, config)
+    for flavour in flavours:
+        report.say(f"building the {flavour} kernel for {arch}")
+        build.kernel(arch, flavour)
+    if entries:
+        _build_programs(arch, entries, accel_asked)
+
+
+def build_for(entries, hosts, accel_asked=None):
+    """Builds what some entries need to run, the architectures side by side: what
+    one core does alone, as linking and packing, goes on beside the other's."""
+    build.packages()
+    machines = {}
+    for entry in entries:
+        if entry.host != stanza.HERE:
+            machines.setdefault(hosts[entry.host].arch, []).append(entry)
+    for arch, used in sorted(machines.items()):
+        for packages in sorted({hosts[entry.host].disk for entry in used}):
+            disk.need(arch, packages)
+    flavours = _flavours(entries, hosts)
+    if flavours:
+        build.tree()
+    parallel.run([functools.partial(_build_arch, arch, flavours[arch],
+                                    machines.get(arch, []), hosts, accel_asked)
+                  for arch in sorted(flavours)])
 
 
 class Run:
@@ -124,12 +144,18 @@ class Run:
             self._accel, why = accel.choose(host)
             report.say(f"QEMU hosts use -accel {self._accel}: {why}")
 
-    def _machines(self, entries):
+    def _machines(self, entries, beside):
+        """Runs machines, and tests that need none on one of the cores."""
         cores = Cores(self._options.jobs)
+        taken = cores.take(1)
         with concurrent.futures.ThreadPoolExecutor(self._options.jobs) as pool:
             waiting = [pool.submit(self._boot, part, cores)
                        for part in entries]
             try:
+                try:
+                    self._local(beside)
+                finally:
+                    cores.give(taken)
                 for future in concurrent.futures.as_completed(waiting):
                     future.result()
             except BaseException:
@@ -158,14 +184,15 @@ class Run:
         entries = self._without_passed()
         start = time.monotonic()
         try:
-            self._local(entry for entry in entries
-                        if entry.host == stanza.HERE)
+            here = [entry for entry in entries if entry.host == stanza.HERE]
+            self._local(entry for entry in here if entry.test.all_cores)
             machines = stanza.boots(entries, self._hosts)
             if machines:
                 self._choose_accel()
                 report.say(f"{len(machines)} boots, logs are below "
                            f"{project.shown(project.under('logs'))}")
-                self._machines(machines)
+            self._machines(machines, [entry for entry in here
+                                      if not entry.test.all_cores])
         finally:
             if self._options.tests == stanza.TESTS:
                 records.save_times(self._times)

@@ -32,7 +32,7 @@ HOST_KEYS = {"like", "emulator", "flavour", "cpu", "cpus", "memory",
              "boots"}
 TEST_KEYS = {"kind", "program", "args", "guest", "tool", "default", "full",
              "class", "timeout", "memory", "cmdline", "skip", "stock", "needs",
-             "why"}
+             "cores", "why"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Test:
     why: str
     guest: str = ""
     tool: str = ""
+    all_cores: bool = False
 
     def allowed_skip(self, host):
         """A regular expression of the skips allowed on a host, or None."""
@@ -233,6 +234,13 @@ def _shows(path, section, hosts, klass):
     return tuple(shows)
 
 
+def _all_cores(path, section, kind):
+    """A machine's are its host's."""
+    cores = _one_of(path, section.name, section.get("cores", "one"),
+                    ("one", "all") if kind in LOCAL_KINDS else ("one",))
+    return cores == "all"
+
+
 def _test(path, section, hosts):
     _check_keys(path, section, TEST_KEYS)
     name = section.name
@@ -243,6 +251,7 @@ def _test(path, section, hosts):
                 args=tuple(shlex.split(section.get("args", ""))),
                 guest=section.get("guest", ""),
                 tool=section.get("tool", ""),
+                all_cores=_all_cores(path, section, kind),
                 timeout=_number(path, name, int, section.get("timeout", "60")),
                 memory=_number(path, name, int, section.get("memory", "0")),
                 cmdline=section.get("cmdline", ""),
