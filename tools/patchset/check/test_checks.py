@@ -127,6 +127,15 @@ class Objects(fake.TestCase):
     def test_a_build_that_ends_is_no_pass(self):
         self.assertEqual(len(self.compared([], [], status=2)), 1)
 
+    def test_compilers_see_macros(self):
+        build = objects.build_for(self.base, "x86_64", "clang")
+        with mock.patch.object(objects.kernel, "configure"), mock.patch.object(objects.proc, "attempt") as attempt:
+            attempt.return_value = mock.Mock(stdout="", stderr="", returncode=0)
+            objects.warnings(self.base, build)
+        environment = attempt.call_args.kwargs["env"]
+        self.assertEqual(kernel.PREPROCESS_ONCE.keys() & environment.keys(), set())
+        self.assertEqual(environment["CCACHE_NAMESPACE"], "warnings")
+
     def test_each_compiler_on_each_architecture(self):
         self.assertEqual(len(objects.CHECKS), len(kernel.ARCHES) * len(objects.TOOLS) - 1 + 2)
 

@@ -135,7 +135,7 @@ def run_builddeb(base, packages, build, date):
     """It leaves the packages beside the build's directory, also when it fails."""
     for path in build.out.parent.glob("*.deb"):
         path.unlink()
-    environment = {**build.environment(base.top), "DEB_RULES_REQUIRES_ROOT": "no",
+    environment = {**build.environment(base.top), **kernel.PREPROCESS_ONCE, "DEB_RULES_REQUIRES_ROOT": "no",
                    "DEB_HOST_ARCH": packages.architecture, "SOURCE_DATE_EPOCH": str(date)}
     done = proc.attempt(*build.make(*image(build), "intdeb-pkg"), env=environment)
     with open(build.log, "a") as log:

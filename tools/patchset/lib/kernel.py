@@ -52,6 +52,9 @@ FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavo
             "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug"),
             "stock-modules": Flavour(stock=True, fragment="modules"),
             "guest": Flavour(stock=True, fragment="guest", alone=True)}
+# What ccache has preprocessed to look for is compiled, and not preprocessed once more.  Not for those who look for
+# warnings: of what macros make, compilers have others, or none.
+PREPROCESS_ONCE = {"CCACHE_NOCPP2": "1"}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"\berror:|\*\*\*|undefined reference", re.I)
 
@@ -79,8 +82,7 @@ class Build:
 
     @staticmethod
     def environment(top):
-        # NOCPP2: what ccache has preprocessed to look for is compiled, and not preprocessed once more.
-        fixed = {"CCACHE_DIR": os.environ.get("CCACHE_DIR", str(top / "build/ccache")), "CCACHE_NOCPP2": "1",
+        fixed = {"CCACHE_DIR": os.environ.get("CCACHE_DIR", str(top / "build/ccache")),
                  "CCACHE_BASEDIR": str(top / "build"), "CCACHE_NOHASHDIR": "1",
                  "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00 +0000", "KBUILD_BUILD_VERSION": "1",
                  "KBUILD_BUILD_USER": "patchset", "KBUILD_BUILD_HOST": "patchset", "LC_ALL": "C"}
@@ -179,7 +181,8 @@ def compile(top, build, targets, what):
     progress = Progress(what)
     with open(build.log, "w") as log, subprocess.Popen(
             build.make(*targets), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", env=build.environment(top)) as make:
+            stderr=subprocess.STDOUT, text=True, errors="replace",
+            env={**build.environment(top), **PREPROCESS_ONCE}) as make:
         for line in make.stdout:
             log.write(line)
             if STEP.match(line):
