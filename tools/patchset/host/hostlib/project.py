@@ -44,10 +44,11 @@ def digest_file(path):
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
-def digest_tree():
-    """Of the names and the contents of all files of the repository."""
+def digest_tree(below="."):
+    """Of the names and the contents of all files of the repository, or of those
+    below a directory of it."""
     names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard",
-                            "-z"], cwd=TOP, check=True,
+                            "-z", "--", below], cwd=TOP, check=True,
                            stdout=subprocess.PIPE).stdout.split(b"\0")
     whole = hashlib.sha256()
     for name in sorted(set(names)):

@@ -13,14 +13,19 @@ from lib import project as bases
 BOOT = "(boot)"
 
 
+# What runs machines and judges them.
+CODE = "tools/patchset/host/hostlib"
+
+
 class Passed:
-    """Passes are known by all that they depend on: the tree, the tables'
-    rows, the kernel's image and its modules, or all of the root; where there
-    is no machine, the base's versions."""
+    """Passes are known by all that they depend on, and by the tables' rows.  In
+    a machine that is its kernel and modules, or all of its root, the programs, and
+    the code that runs it; elsewhere the whole tree, and the base's versions."""
 
     def __init__(self, hosts):
         self._hosts = hosts
         self._tree = project.digest_tree()
+        self._code = project.digest_tree(CODE)
         self._digests = {}
 
     def _digest(self, path):
@@ -45,12 +50,23 @@ class Passed:
             return [self._digest(root.image(host))]
         return self._kernel(host.arch, host.flavour, host.modules)
 
+    def _programs(self, arch, test):
+        programs = filter(None, ("init.c", test.program, test.guest))
+        tool = build.tool(test.tool) if test.tool else {}
+        return [*(self._digest(build.binary(arch, program))
+                  for program in programs),
+                *(f"{path} {hashlib.sha256(contents).hexdigest()}"
+                  for path, contents in sorted(tool.items()))]
+
+    def _machine(self, host, test):
+        guest = self._kernel(host.arch, stanza.GUEST) if test.guest else []
+        return [self._code, repr(host), *self._system(host), *guest,
+                *self._programs(host.arch, test)]
+
     def _path(self, entry):
         host = self._hosts.get(entry.host)
-        key = [self._tree, repr(entry.test), repr(host)]
-        key += self._system(host) if host else self._versions()
-        if entry.test.guest:
-            key += self._kernel(host.arch, stanza.GUEST)
+        key = [repr(entry.test), *(self._machine(host, entry.test) if host
+                                   else [self._tree, *self._versions()])]
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()
         return project.under("passed", name)
 
