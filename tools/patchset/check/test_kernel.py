@@ -16,7 +16,8 @@ class Arguments(fake.TestCase):
         self.fails("kernel", "--arch", "x86_64", "--flavour", "sour", says=["unknown FLAVOUR 'sour'", "debug"])
 
     def test_flavour_without_fragment(self):
-        fake.write(self.base.configs / "powerpc.config", "")
+        for name in ("powerpc", "stream"):
+            fake.write(self.base.configs / f"{name}.config", "")
         self.fails("kernel", "--arch", "powerpc", "--flavour", "debug", says=["powerpc-debug.config"])
 
     def test_unknown_base(self):
@@ -47,16 +48,14 @@ class Configure(fake.TestCase):
             kernel.configure(self.top, build)
         return [[str(word) for word in call.args] for call in run.call_args_list]
 
-    def test_fragments_go_over_the_least_kernel(self):
-        fake.write(self.top / "one.config", "CONFIG_A=y\n")
-        start, merge, finish = self.configure("CONFIG_A=y\n", fragments=(self.top / "one.config",))
-        self.assertEqual([start[-1], merge[-1], finish[-1]], ["tinyconfig", f"{self.top}/one.config", "olddefconfig"])
-
-    def test_a_bare_kernel_has_no_defaults(self):
-        only = self.top / "one.config"
-        fake.write(only, "CONFIG_A=y\n")
-        command, = self.configure("CONFIG_A=y\n", fragments=(only,), bare=True)
-        self.assertEqual(command[-2:], [f"KCONFIG_ALLCONFIG={only}", "allnoconfig"])
+    def test_what_no_fragment_names_is_off(self):
+        paths = self.top / "one.config", self.top / "two.config"
+        for path, text in zip(paths, ("CONFIG_A=y\n", "CONFIG_A=m\n")):
+            fake.write(path, text)
+        alone, = self.configure("CONFIG_A=m\n", fragments=paths)
+        wanted = self.top / "out/.config.wanted"
+        self.assertEqual(alone[-2:], [f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"])
+        self.assertEqual(wanted.read_text(), "CONFIG_A=y\n\nCONFIG_A=m\n")
 
     def test_a_whole_configuration_is_taken_as_it_is(self):
         start, finish = self.configure("CONFIG_A=y\n", config=self.top / "whole")
@@ -101,7 +100,7 @@ class Fragments(fake.TestCase):
 class Flavours(fake.TestCase):
     def setUp(self):
         super().setUp()
-        for name in ("powerpc", "powerpc-debug"):
+        for name in ("powerpc", "powerpc-debug", "stream"):
             fake.write(self.base.configs / f"{name}.config", "")
         fake.write(self.base.out / "pristine/src/Makefile", "")
         self.base.stock.symlink_to("pristine/src")
@@ -112,8 +111,14 @@ class Flavours(fake.TestCase):
                 [path.name for path in build.fragments])
 
     def test_patched(self):
-        self.assertEqual(self.build("normal"), ("src", "powerpc", ["powerpc.config"]))
-        self.assertEqual(self.build("debug"), ("src", "powerpc-debug", ["powerpc.config", "powerpc-debug.config"]))
+        self.assertEqual(self.build("normal"), ("src", "powerpc", ["powerpc.config", "stream.config"]))
+        self.assertEqual(self.build("debug"), ("src", "powerpc-debug",
+                                               ["powerpc.config", "stream.config", "powerpc-debug.config"]))
+
+    def test_what_a_base_calls_otherwise(self):
+        fake.write(self.base.configs / f"powerpc-{self.base.name}.config", "")
+        self.assertEqual(self.build("normal")[2], ["powerpc.config", "powerpc-fake.config", "stream.config"])
+        self.assertEqual(self.build("stock")[2], ["powerpc.config", "powerpc-fake.config"])
 
     def test_stock(self):
         self.assertEqual(self.build("stock"), ("pristine/src", "pristine/powerpc", ["powerpc.config"]))
@@ -124,7 +129,6 @@ class Flavours(fake.TestCase):
     def test_alone(self):
         fake.write(self.base.configs / "powerpc-guest.config", "")
         self.assertEqual(self.build("guest"), ("pristine/src", "pristine/powerpc-guest", ["powerpc-guest.config"]))
-        self.assertTrue(kernel.build_for(self.base, "powerpc", "guest").bare)
 
 
 class Build(fake.TestCase):
@@ -163,8 +167,8 @@ class Linked(fake.TestCase):
 class Matrix(fake.TestCase):
     def setUp(self):
         super().setUp()
-        for arch in kernel.ARCHES:
-            fake.write(self.base.configs / f"{arch}.config", "")
+        for name in (*kernel.ARCHES, "stream"):
+            fake.write(self.base.configs / f"{name}.config", "")
         self.entry(fake.ENTRY.replace("Overlay: virt/new.c\nOverlay: MAINTAINERS\n", "")
                    + "--- a/arch/x86/kvm/Makefile\n+++ b/arch/x86/kvm/Makefile\n"
                      "@@ -1 +1,2 @@\n obj-y += x.o\n+obj-y += y.o\n", "0002-two.patch")

@@ -7,9 +7,9 @@ import fake
 from lib import kernel, ui
 
 FRAGMENTS = {"x86_64-m": "CONFIG_MODULES=y\n", "powerpc-m": "CONFIG_MODULES=y\n", "y": "CONFIG_MODULES=n\n",
-             "test": "CONFIG_TEST=y\n", "no-stream": "CONFIG_STREAM=n\n"}
-ALL = ["x86_64-y", "x86_64-y-test", "x86_64-m", "x86_64-m-test", "powerpc-y-test", "powerpc-y-no-stream",
-       "powerpc-m", "powerpc-m-no-stream-test"]
+             "test": "CONFIG_TEST=y\n", "stream": "CONFIG_STREAM=y\n"}
+ALL = ["x86_64-y", "x86_64-y-test", "x86_64-m", "x86_64-m-test", "powerpc-y-stream-test", "powerpc-y",
+       "powerpc-m-stream", "powerpc-m-test"]
 
 
 class Prefixes(fake.TestCase):
@@ -46,7 +46,7 @@ class Prefixes(fake.TestCase):
 
     def test_each_configuration_once_its_options_are_there(self):
         out = self.succeeds("prefixes")
-        self.assertEqual(self.built_for("0001"), ["x86_64-y", "x86_64-m", "powerpc-y-test", "powerpc-m"])
+        self.assertEqual(self.built_for("0001"), ["x86_64-y", "x86_64-m", "powerpc-y-stream-test", "powerpc-m-stream"])
         self.assertEqual(self.built_for("0003"), ALL)
         self.assertRegex(out, r"0001-one\.patch( +builds +same){4}\n")
         self.assertRegex(out, r"0003-three\.patch( +builds){8}\n")
@@ -61,8 +61,8 @@ class Prefixes(fake.TestCase):
                          {"x86_64-y", "x86_64-m", "powerpc-y", "powerpc-m"})
 
     def test_an_option_that_never_comes(self):
-        fake.write(self.top / "tools/patchset/configs/no-stream.config", "CONFIG_STREAM=n\nCONFIG_NOWHERE=y\n")
-        self.fails("prefixes", says=["no-stream.config: no Kconfig has CONFIG_NOWHERE"])
+        fake.write(self.top / "tools/patchset/configs/stream.config", "CONFIG_STREAM=y\nCONFIG_NOWHERE=y\n")
+        self.fails("prefixes", says=["stream.config: no Kconfig has CONFIG_NOWHERE"])
 
     def test_not_documents(self):
         fake.write(self.top / "Documentation/new.rst", "")
@@ -71,13 +71,13 @@ class Prefixes(fake.TestCase):
         self.assertEqual(self.built_for("0000"), [])
 
     def test_goes_on_where_it_failed(self):
-        self.broken = "0003 powerpc-m"
+        self.broken = "0003 powerpc-m-stream"
         status, out, error = self.patchset("prefixes")
         self.assertEqual((status, error), (1, "patchset: 0003-three.patch does not build\n"))
         self.assertRegex(out, r"0003-three\.patch( +builds){6} +FAILED +builds\n")
         self.broken, self.built = None, []
         self.succeeds("prefixes")
-        self.assertEqual(self.built, ["0003 powerpc-m"])
+        self.assertEqual(self.built, ["0003 powerpc-m-stream"])
 
     def test_leaves_the_pristine_tree_alone(self):
         self.succeeds("prefixes")

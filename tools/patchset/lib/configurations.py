@@ -39,13 +39,13 @@ class Configuration:
 
     def fragments(self, base, known):
         """All fragments, less those that set what comes with a later entry: they make no difference yet."""
-        return (*kernel.fragments(base, self.arch),
+        return (*kernel.common(base, self.arch),
                 *(path for path in self.additions(base) if kernel.settings(path).keys() <= known))
 
 
 CONFIGURATIONS = tuple(Configuration(arch, words) for arch, all_words in (
     ("x86_64", ("y", "y test", "m", "m test")),
-    ("powerpc", ("y test", "y no-stream", "m", "m no-stream test"))) for words in all_words)
+    ("powerpc", ("y stream test", "y", "m stream", "m test"))) for words in all_words)
 
 
 def options(tree):

@@ -26,11 +26,8 @@ ARCHES = {"x86_64": Arch("bzImage", "x86", "", "amd64"),
 
 @dataclass(frozen=True)
 class Flavour:
-    """Whether it is of the pristine tree, the fragment merged over the architecture's or used alone, what make
-    is told.
-
-    With a fragment alone, all that it does not name is off, what Kconfig has on by default as well.
-    """
+    """Whether it is of the pristine tree, the fragment added to the architecture's or used alone, what make is
+    told."""
 
     stock: bool = False
     fragment: str = ""
@@ -52,6 +49,8 @@ FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavo
             "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug"),
             "stock-modules": Flavour(stock=True, fragment="modules"),
             "guest": Flavour(stock=True, fragment="guest", alone=True)}
+# What the series adds that is on unless it is turned off.
+SERIES = {"powerpc": ("stream",)}
 # What ccache has preprocessed to look for is compiled, and not preprocessed once more.  Not for those who look for
 # warnings: of what macros make, compilers have others, or none.
 PREPROCESS_ONCE = {"CCACHE_NOCPP2": "1"}
@@ -63,7 +62,7 @@ ERROR = re.compile(r"\berror:|\*\*\*|undefined reference", re.I)
 class Build:
     """One source tree built for one architecture into its own directory.
 
-    The configuration is made of fragments, or is `config` as it is; if `bare`, it is one fragment and all else off.
+    The configuration is what the fragments set, and all else off that can be, or is `config` as it is.
     """
 
     arch: str
@@ -73,7 +72,6 @@ class Build:
     fragments: tuple = ()
     words: tuple = ()
     config: Path = None
-    bare: bool = False
 
     def make(self, *words):
         cross = ARCHES[self.arch].cross
@@ -105,10 +103,18 @@ def output_name(arch, flavour):
     return arch if flavour == "normal" else f"{arch}-{flavour}"
 
 
+def common(base, arch):
+    """What all configurations for an architecture have; some of it is called otherwise in another base."""
+    other = base.configs / f"{arch}-{base.name}.config"
+    return (base.configs / f"{arch}.config", *((other,) if other.is_file() else ()))
+
+
 def fragments(base, arch, flavour="normal"):
     chosen = FLAVOURS[flavour]
-    names = dict.fromkeys((*([] if chosen.alone else [arch]), joined(arch, chosen.fragment)))
-    paths = tuple(base.configs / f"{name}.config" for name in names)
+    start = () if chosen.alone else common(base, arch)
+    series = () if chosen.stock else SERIES.get(arch, ())
+    own = (joined(arch, chosen.fragment),) if chosen.fragment else ()
+    paths = (*start, *(base.configs / f"{name}.config" for name in (*series, *own)))
     for path in paths:
         if not path.is_file():
             raise Failure(f"no config fragment {path.relative_to(base.top)}: no FLAVOUR={flavour} for {arch}")
@@ -127,26 +133,25 @@ def build_for(base, arch, flavour):
         out = real
     log = base.out / "log" / f"kernel-{arch}-{flavour}.log"
     chosen = FLAVOURS[flavour]
-    return Build(arch, source, out, log, fragments(base, arch, flavour), chosen.words, bare=chosen.alone)
+    return Build(arch, source, out, log, fragments(base, arch, flavour), chosen.words)
 
 
 def configuring(build, new):
     """The commands that write a configuration to where KCONFIG_CONFIG is, which is `new`."""
-    if build.bare:
-        only, = build.fragments
-        return [build.make(f"KCONFIG_ALLCONFIG={only}", "allnoconfig")]
-    merge = ["sh", build.source / "scripts/kconfig/merge_config.sh", "-m", "-O", build.out, new, *build.fragments]
-    start = [["cp", build.config, new]] if build.config else [build.make("tinyconfig"), merge]
-    return [*start, build.make("olddefconfig")]
+    if build.config:
+        return [["cp", build.config, new], build.make("olddefconfig")]
+    wanted = build.out / ".config.wanted"
+    wanted.write_text("\n".join(path.read_text() for path in build.fragments))
+    return [build.make(f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")]
 
 
 def configure(top, build):
     """Write the configuration; one that does not change keeps its time."""
     build.out.mkdir(parents=True, exist_ok=True)
-    new = build.out / ".config.new"
-    environment = {**build.environment(top), "KCONFIG_CONFIG": str(new)}
+    new, environment = build.out / ".config.new", build.environment(top)
     for command in configuring(build, new):
-        proc.run(*command, cwd=build.out, env=environment, what=f"configuring {build.out.name}")
+        proc.run(*command, cwd=build.out, env={**environment, "KCONFIG_CONFIG": str(new)},
+                 what=f"configuring {build.out.name}")
     check_fragments(build.fragments, new)
     keep = build.out / ".config"
     if keep.is_file() and keep.read_text() == new.read_text():

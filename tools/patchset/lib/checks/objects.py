@@ -19,8 +19,8 @@ POWERPC_CLANG = ("LLVM_IAS=0", "LD=powerpc64le-linux-gnu-ld")
 WARNING = re.compile(r"^([^\s:]+)(?::\d+)*: ((?:fatal )?(?:[Ww]arning|[Ee]rror): .*)")
 TESTED = "usr/include/**/*.hdrtest"
 # Of the configurations of the prefixes: all that we have, and what a packager gets who switches the stream off.
-ALL = "y test"
-NO_STREAM = "y no-stream"
+ALL = {"x86_64": "y test", "powerpc": "y stream test"}
+NO_STREAM = "y"  # and no more
 # What a cache has of kernels was compiled in another way, see kernel.PREPROCESS_ONCE.
 APART = {"CCACHE_NAMESPACE": "warnings"}
 # What is not the same in two trees.
@@ -83,8 +83,8 @@ def options(tree):
     return configurations.options(tree)
 
 
-def check(base, arch, tool, what=None, configuration=ALL):
-    chosen = configurations.Configuration(arch, configuration)
+def check(base, arch, tool, what=None, configuration=None):
+    chosen = configurations.Configuration(arch, configuration or ALL[arch])
     return compare(base, build_for(base, arch, what or tool, words=words(arch, tool)),
                    lambda tree: chosen.fragments(base, options(tree)))
 
