@@ -46,19 +46,26 @@ class Configure(fake.TestCase):
         fake.write(self.top / "out/.config.new", final)
         with mock.patch.object(kernel.proc, "run") as run:
             kernel.configure(self.top, build)
+        self.environments = [call.kwargs["env"] for call in run.call_args_list]
         return [[str(word) for word in call.args] for call in run.call_args_list]
 
     def test_what_no_fragment_names_is_off(self):
         paths = self.top / "one.config", self.top / "two.config"
         for path, text in zip(paths, ("CONFIG_A=y\n", "CONFIG_A=m\n")):
             fake.write(path, text)
-        alone, = self.configure("CONFIG_A=m\n", fragments=paths)
+        alone, _ = self.configure("CONFIG_A=m\n", fragments=paths)
         wanted = self.top / "out/.config.wanted"
         self.assertEqual(alone[-2:], [f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"])
         self.assertEqual(wanted.read_text(), "CONFIG_A=y\n\nCONFIG_A=m\n")
 
+    def test_it_has_taken_effect_before_ccache_preprocesses_only_once(self):
+        with mock.patch.dict(kernel.os.environ, {}, clear=True):
+            *_, last = self.configure("", fragments=())
+        self.assertEqual(last[-1], "syncconfig")
+        self.assertNotIn("CCACHE_NOCPP2", self.environments[-1])
+
     def test_a_whole_configuration_is_taken_as_it_is(self):
-        start, finish = self.configure("CONFIG_A=y\n", config=self.top / "whole")
+        start, finish, _ = self.configure("CONFIG_A=y\n", config=self.top / "whole")
         self.assertEqual((start[:2], finish[-1]), (["cp", str(self.top / "whole")], "olddefconfig"))
 
 

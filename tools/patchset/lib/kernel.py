@@ -52,7 +52,7 @@ FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavo
 # What the series adds that is on unless it is turned off.
 SERIES = {"powerpc": ("stream",)}
 # What ccache has preprocessed to look for is compiled, and not preprocessed once more.  Not for those who look for
-# warnings: of what macros make, compilers have others, or none.
+# warnings, or ask the compiler for some as Kconfig does: of what macros make, compilers have others, or none.
 PREPROCESS_ONCE = {"CCACHE_NOCPP2": "1"}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"\berror:|\*\*\*|undefined reference", re.I)
@@ -146,7 +146,7 @@ def configuring(build, new):
 
 
 def configure(top, build):
-    """Write the configuration; one that does not change keeps its time."""
+    """Write the configuration, and what is generated of it; one that does not change keeps its time."""
     build.out.mkdir(parents=True, exist_ok=True)
     new, environment = build.out / ".config.new", build.environment(top)
     for command in configuring(build, new):
@@ -158,6 +158,7 @@ def configure(top, build):
         new.unlink()
     else:
         new.replace(keep)
+    proc.run(*build.make("syncconfig"), env=environment, what=f"configuring {build.out.name}")
 
 
 def settings(*paths):
