@@ -136,13 +136,22 @@ class Flavours(fake.TestCase):
     def test_alone(self):
         fake.write(self.base.configs / "powerpc-guest.config", "")
         self.assertEqual(self.build("guest"), ("pristine/src", "pristine/powerpc-guest", ["powerpc-guest.config"]))
+        self.assertTrue(kernel.build_for(self.base, "powerpc", "guest").alone)
 
 
 class Build(fake.TestCase):
-    def compile(self, makefile):
+    def compile(self, makefile, **how):
         fake.write(self.top / "source/Makefile", makefile)
-        build = kernel.Build("x86_64", self.top / "source", self.top / "out", self.top / "log", ())
+        build = kernel.Build("x86_64", self.top / "source", self.top / "out", self.top / "log", (), **how)
         kernel.compile(self.top, build, ["all"], "a build")
+
+    def test_ccache_looks_for_what_others_have_compiled(self):
+        for alone, said in ((False, "depend= once=1"), (True, "depend=1 once=")):
+            with mock.patch("builtins.print"), mock.patch.dict(kernel.os.environ):
+                for name in ("CCACHE_DEPEND", "CCACHE_NOCPP2"):
+                    kernel.os.environ.pop(name, None)
+                self.compile("all:\n\t@echo depend=$$CCACHE_DEPEND once=$$CCACHE_NOCPP2\n", alone=alone)
+            self.assertIn(said + "\n", (self.top / "log").read_text())
 
     def test_counts_steps(self):
         with mock.patch("builtins.print") as shown:

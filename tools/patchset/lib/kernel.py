@@ -54,6 +54,8 @@ SERIES = {"powerpc": ("stream",)}
 # What ccache has preprocessed to look for is compiled, and not preprocessed once more.  Not for those who look for
 # warnings, or ask the compiler for some as Kconfig does: of what macros make, compilers have others, or none.
 PREPROCESS_ONCE = {"CCACHE_NOCPP2": "1"}
+# Where nothing is to be found, nothing is preprocessed to look for it.
+NOT_PREPROCESSED = {"CCACHE_DEPEND": "1"}
 STEP = re.compile(r"^  [A-Z][A-Z0-9_]*\s")
 ERROR = re.compile(r"\berror:|\*\*\*|undefined reference", re.I)
 
@@ -62,7 +64,8 @@ ERROR = re.compile(r"\berror:|\*\*\*|undefined reference", re.I)
 class Build:
     """One source tree built for one architecture into its own directory.
 
-    The configuration is what the fragments set, and all else off that can be, or is `config` as it is.
+    The configuration is what the fragments set, and all else off that can be, or is `config` as it is.  If `alone`,
+    nothing else is compiled with a configuration like it.
     """
 
     arch: str
@@ -72,6 +75,7 @@ class Build:
     fragments: tuple = ()
     words: tuple = ()
     config: Path = None
+    alone: bool = False
 
     def make(self, *words):
         cross = ARCHES[self.arch].cross
@@ -133,7 +137,7 @@ def build_for(base, arch, flavour):
         out = real
     log = base.out / "log" / f"kernel-{arch}-{flavour}.log"
     chosen = FLAVOURS[flavour]
-    return Build(arch, source, out, log, fragments(base, arch, flavour), chosen.words)
+    return Build(arch, source, out, log, fragments(base, arch, flavour), chosen.words, alone=chosen.alone)
 
 
 def configuring(build, new):
@@ -185,10 +189,11 @@ def compile(top, build, targets, what):
     """Run make, count its steps, keep its output in the log."""
     build.log.parent.mkdir(parents=True, exist_ok=True)
     progress = Progress(what)
+    cache = NOT_PREPROCESSED if build.alone else PREPROCESS_ONCE
     with open(build.log, "w") as log, subprocess.Popen(
             build.make(*targets), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace",
-            env={**build.environment(top), **PREPROCESS_ONCE}) as make:
+            env={**build.environment(top), **cache}) as make:
         for line in make.stdout:
             log.write(line)
             if STEP.match(line):
