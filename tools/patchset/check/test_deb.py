@@ -70,11 +70,13 @@ class Again(fake.TestCase):
     def setUp(self):
         super().setUp()
         shutil.copytree(REAL, self.base.deb)
+        for name in ("x86_64", "x86_64-small"):
+            fake.write(self.base.configs / f"{name}.config", "")
         self.succeeds("tree")
-        self.build = SMALL.home(self.base) / "build"
+        self.build = deb.build_of(self.base, SMALL).out
         for name in ("vmlinux", ".config", "virt/kvm.ko", "debian/linux-image/kvm.ko"):
             fake.write(self.build / name, name)
-        self.packed, self.made = 0, ["linux-image.deb"]
+        self.packed, self.made = 0, ["linux-image_9_amd64.deb"]
 
     def describe(self, *_):
         for name in ("arch", "control", "copyright", "changelog"):
@@ -93,6 +95,16 @@ class Again(fake.TestCase):
                 contextlib.redirect_stdout(io.StringIO()) as said:
             deb.deb(self.base, packages)
         return said.getvalue()
+
+    def test_the_way_to_the_source_is_that_of_a_kernel(self):
+        self.assertEqual(self.build.parent, self.base.src.parent)
+
+    def test_leaves_what_is_of_another_architecture(self):
+        other = self.build.parent / "linux-image_9_ppc64el.deb"
+        fake.write(other, "half a package")
+        self.run_deb()
+        self.assertEqual(deb.made(SMALL, kernel.Build("x86_64", self.base.src, self.build, self.top)), [])
+        self.assertTrue(other.exists())
 
     def test_once(self):
         self.assertEqual(self.run_deb(), self.run_deb())
@@ -114,14 +126,14 @@ class Again(fake.TestCase):
     def test_packages_that_are_gone(self):
         self.run_deb()
         shutil.rmtree(SMALL.place(self.base))
-        self.assertIn("linux-image.deb", self.run_deb())
+        self.assertIn("linux-image_9_amd64.deb", self.run_deb())
 
     def test_packages_of_another_suffix_stay(self):
         self.run_deb()
         self.run_deb(deb.chosen("x86_64", "small", "other"))
         self.run_deb()
         self.assertEqual(self.packed, 2)
-        self.assertTrue((SMALL.place(self.base) / "linux-image.deb").exists())
+        self.assertTrue((SMALL.place(self.base) / "linux-image_9_amd64.deb").exists())
 
     def test_nothing_made(self):
         self.made = []

@@ -59,9 +59,11 @@ def configuration(base, packages):
 
 
 def build_of(base, packages):
-    home = packages.home(base)
-    log = base.out / "log" / f"deb-{home.name}.log"
-    return kernel.Build(packages.arch, base.src, home / "build", log, words=(f"LOCALVERSION={packages.local}",),
+    """It is beside the hosts' kernels, as ccache takes for one what it has of the other only if their way to the
+    source is the same."""
+    name = f"deb-{packages.home(base).name}"
+    log = base.out / "log" / f"{name}.log"
+    return kernel.Build(packages.arch, base.src, base.out / name, log, words=(f"LOCALVERSION={packages.local}",),
                         **configuration(base, packages))
 
 
@@ -131,9 +133,14 @@ def image(build):
     return ("KBUILD_IMAGE=vmlinux.stripped",)
 
 
+def made(packages, build):
+    """What builddeb has made, beside the build's directory."""
+    return sorted(build.out.parent.glob(f"*_{packages.architecture}.deb"))
+
+
 def run_builddeb(base, packages, build, date):
     """It leaves the packages beside the build's directory, also when it fails."""
-    for path in build.out.parent.glob("*.deb"):
+    for path in made(packages, build):
         path.unlink()
     environment = {**build.environment(base.top), **kernel.PREPROCESS_ONCE, "DEB_RULES_REQUIRES_ROOT": "no",
                    "DEB_HOST_ARCH": packages.architecture, "SOURCE_DATE_EPOCH": str(date)}
@@ -153,13 +160,14 @@ def is_useful(path, packages):
 def pack(base, packages, build, date):
     place = packages.place(base)
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
-    run_builddeb(base, packages, build, date)
-    for path in sorted(build.out.parent.glob("*.deb")):
-        if is_useful(path, packages):
-            path.rename(place / path.name)
-        else:
-            path.unlink()
+    place.mkdir(parents=True)
+    with base.lock("deb"):
+        run_builddeb(base, packages, build, date)
+        for path in made(packages, build):
+            if is_useful(path, packages):
+                path.rename(place / path.name)
+            else:
+                path.unlink()
 
 
 def look(base, made):
@@ -181,10 +189,10 @@ def packed(base, packages, build, made_of, date):
     if key not in passed or not any(place.glob("*.deb")):
         passed.clear()
         pack(base, packages, build, date)
-        made = sorted(place.glob("*.deb"))
-        if not made:
+        ready = sorted(place.glob("*.deb"))
+        if not ready:
             raise Failure(f"builddeb has made no package; the whole log is {build.log}")
-        look(base, made)
+        look(base, ready)
         passed.add(key, packages.local)
     return sorted(place.glob("*.deb"))
 
