@@ -64,8 +64,10 @@ def _build_programs(arch, entries, accel_asked):
 
 def _build_arch(arch, flavours, entries, hosts, accel_asked):
     """Builds for one architecture; the entries are those in its machines."""
-    for config in sorted({hosts[entry.host].root for entry in entries
-                          if hosts[entry.host].root}):
+    used = {hosts[entry.host] for entry in entries}
+    for packages in sorted({host.disk for host in used}):
+        disk.need(arch, packages)
+    for config in sorted({host.root for host in used if host.root}):
         root.need(arch, config)
     for flavour in flavours:
         report.say(f"building the {flavour} kernel for {arch}")
@@ -82,9 +84,6 @@ def build_for(entries, hosts, accel_asked=None):
     for entry in entries:
         if entry.host != stanza.HERE:
             machines.setdefault(hosts[entry.host].arch, []).append(entry)
-    for arch, used in sorted(machines.items()):
-        for packages in sorted({hosts[entry.host].disk for entry in used}):
-            disk.need(arch, packages)
     flavours = _flavours(entries, hosts)
     if flavours:
         build.tree()
