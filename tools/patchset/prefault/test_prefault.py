@@ -170,12 +170,6 @@ class MemoryTest(Case):
         self.assertEqual(result.merged, [(page, page + PAGE) for page in range(0, MIB, 2 * PAGE)] +
                          [(16 * MIB, 24 * MIB)])
 
-    def test_zero_page(self):
-        result = self.run_vmm("vm", "slot=0,0,4,zero", "slot=1,0x1000000,4,shared",
-                              "slot=2,0x2000000,8,huge-zero", "vcpu", "run=0")
-        self.assertEqual(result.merged, [(16 * MIB, 20 * MIB)])
-        self.assertIn("left out: 12 MiB", result.err)
-
     def test_no_pagemap(self):
         result = self.run_vmm("vm", "slot=0,0,4,zero", "vcpu", "run=0", "vm", "slot=0,0,4", "vcpu", "run=1", NO_PAGEMAP=1)
         self.assert_lines(result, "pagemap: Permission denied; memory that has only been read counts",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A VMM for unit tests.  Its arguments, those behind "--" if there is one, are
- * what it does, in order:
+ * A VMM for tests, on a KVM that need not be real.  Its arguments, those behind
+ * "--" if there is one, are what it does, in order:
  *
  *	vm			a VM
  *	slot=N,GPA,MIB,HOST	a memslot; HOST: full, none or half (every second
@@ -72,6 +72,15 @@ static void check(bool good, const char *what)
 		return;
 	perror(what);
 	exit(1);
+}
+
+/* The KVM that is not real does without /dev/kvm. */
+static void create_vm(void)
+{
+	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	close(kvm_fd);
 }
 
 /* So that huge pages fit, or do not. */
@@ -348,7 +357,7 @@ static void run_child(const char *what)
 static void act(const char *verb, const char *value)
 {
 	if (!strcmp(verb, "vm"))
-		vm_fd = ioctl(-1, KVM_CREATE_VM, 0);
+		create_vm();
 	else if (!strcmp(verb, "slot") || !strcmp(verb, "delete"))
 		set_slot(value);
 	else if (!strcmp(verb, "vcpu"))
