@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Composing: the overlay's rules, hooks, the place where they land."""
+import shutil
 import unittest
 
 import fake
@@ -178,6 +179,15 @@ class Sync(fake.TestCase):
         self.assertFalse(self.src("virt/deep").exists())
         self.assertEqual(self.src("virt/b.c").read_text(), fake.C_FILE)
         self.assertTrue(self.src("arch/x86/kvm").is_dir())
+
+    def test_what_was_touched_looks_new_in_a_new_tree(self):
+        self.succeeds("tree")
+        shutil.rmtree(self.base.src)
+        self.entry(fake.ENTRY)
+        self.succeeds("tree")
+        self.assertEqual(self.src("virt/b.c").read_text(), fake.C_FILE)
+        stock = (self.base.stock / "virt/b.c").stat()
+        self.assertGreater(self.src("virt/b.c").stat().st_mtime_ns, stock.st_mtime_ns)
 
     def test_edit_in_src_is_put_right(self):
         self.succeeds("tree")

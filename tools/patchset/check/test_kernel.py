@@ -73,7 +73,8 @@ class Targets(fake.TestCase):
     def built(self, flavour, *words):
         for name in ("x86_64", "x86_64-modules"):
             fake.write(self.base.configs / f"{name}.config", "")
-        with mock.patch.object(kernel, "configure"), mock.patch.object(kernel, "compile") as make:
+        with mock.patch.object(kernel, "configure") as self.configured, \
+                mock.patch.object(kernel, "compile") as make:
             kernel.kernel(self.base, "x86_64", flavour, *words)
         return make.call_args.args[2]
 
@@ -82,6 +83,16 @@ class Targets(fake.TestCase):
 
     def test_modules(self):
         self.assertEqual(self.built("modules", None), ["bzImage", "modules"])
+
+    def test_begins_with_what_is_like_it(self):
+        fake.write(self.base.out / "pristine/src/Makefile", "")
+        self.base.stock.symlink_to("pristine/src")
+        fake.write(self.base.configs / "x86_64-debug.config", "")
+        for flavour, like in (("normal", "deb-x86_64-small"), ("stock-modules", "x86_64-modules"), ("debug", "")):
+            with mock.patch.object(kernel.reuse, "begin") as begin:
+                begin.side_effect = lambda *_: self.assertFalse(self.configured.called)
+                self.built(flavour, None)
+            self.assertEqual(begin.call_args.args[2], like)
 
     def test_as_told(self):
         self.assertEqual(self.built("modules", "a/ b"), ["a/", "b"])

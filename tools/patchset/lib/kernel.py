@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import proc
+from . import proc, reuse
 from .ui import Failure, Progress
 
 
@@ -27,12 +27,13 @@ ARCHES = {"x86_64": Arch("bzImage", "x86", "", "amd64"),
 @dataclass(frozen=True)
 class Flavour:
     """Whether it is of the pristine tree, the fragment added to the architecture's or used alone, what make is
-    told."""
+    told, the output that differs the least from its own."""
 
     stock: bool = False
     fragment: str = ""
     alone: bool = False
     words: tuple = ()
+    like: str = ""
 
     @property
     def modular(self):
@@ -44,10 +45,12 @@ class Flavour:
 # spin locks, which are out of line, tell it that they are barriers.
 KCSAN = ("KCSAN_SANITIZE=n", "KCSAN_SANITIZE_change_map.o=y", "KCSAN_SANITIZE_change_map_test.o=y",
          "KCSAN_INSTRUMENT_BARRIERS_spinlock.o=y")
-FLAVOURS = {"normal": Flavour(), "debug": Flavour(fragment="debug"), "4k": Flavour(fragment="4k"),
-            "modules": Flavour(fragment="modules"), "kcsan": Flavour(fragment="kcsan", words=KCSAN),
-            "stock": Flavour(stock=True), "stock-debug": Flavour(stock=True, fragment="debug"),
-            "stock-modules": Flavour(stock=True, fragment="modules"),
+FLAVOURS = {"normal": Flavour(like="deb-{arch}-small"),
+            "debug": Flavour(fragment="debug"), "4k": Flavour(fragment="4k"),
+            "modules": Flavour(fragment="modules", like="{arch}"), "kcsan": Flavour(fragment="kcsan", words=KCSAN),
+            "stock": Flavour(stock=True, like="{arch}"),
+            "stock-debug": Flavour(stock=True, fragment="debug", like="{arch}-debug"),
+            "stock-modules": Flavour(stock=True, fragment="modules", like="{arch}-modules"),
             "guest": Flavour(stock=True, fragment="guest", alone=True)}
 # What the series adds that is on unless it is turned off.
 SERIES = {"powerpc": ("stream",)}
@@ -230,5 +233,6 @@ def kernel(base, arch, flavour, target):
     """Build a kernel of one flavour from a tree that is up to date."""
     build = build_for(base, arch, flavour)
     with base.lock(output_name(arch, flavour)):
+        reuse.begin(base, build, FLAVOURS[flavour].like.format(arch=arch))
         configure(base.top, build)
         compile(base.top, build, target.split() if target else targets(arch, flavour), f"kernel {arch} {flavour}")

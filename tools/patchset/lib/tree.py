@@ -18,13 +18,21 @@ def tree(base):
 
 
 def copy_stock(base, stock):
-    """Start from a whole copy of the pristine tree when there is none of this package yet."""
+    """Start from a whole copy of the pristine tree when there is none of this package yet.
+
+    What was made of a file as a composition had it must look older than the file as it is now.
+    """
     stamp = base.out / "src.version"
     wanted = (base.out / "pristine/version").read_text()
     if base.src.is_dir() and stamp.is_file() and stamp.read_text() == wanted:
         return
     source.need_space(base.out, source.TREE_SIZE)
+    record = base.out / "src.touched"
+    touched = record.read_text().splitlines() if record.is_file() else []
     stamp.unlink(missing_ok=True)
-    (base.out / "src.touched").unlink(missing_ok=True)
     source.replace(base.src, lambda new: proc.run("cp", "-a", "--reflink=auto", stock, new))
+    for path in touched:
+        if (base.src / path).exists():
+            (base.src / path).touch()
+    record.unlink(missing_ok=True)
     stamp.write_text(wanted)
