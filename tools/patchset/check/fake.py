@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A made-up repository, kernel and package archive for the tests."""
 import contextlib
+import functools
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -124,6 +126,19 @@ def source_package(directory, version, files):
         package(directory, "linux-source-9.9", version, root / "deb")
 
 
+@functools.cache
+def first_archive():
+    """What all tests begin with: to pack its package takes longer than most of them."""
+    kept = tempfile.TemporaryDirectory()
+    archive = Path(kept.name)
+    for name, text in (("apt-cache", APT_CACHE), ("apt-get", APT_GET), ("dpkg-query", DPKG_QUERY),
+                       ("sudo", '#!/bin/sh\nexec "$@"\n')):
+        write(archive / "bin" / name, text)
+        (archive / "bin" / name).chmod(0o755)
+    source_package(archive, "9.9.1-1", KERNEL)
+    return kept
+
+
 class TestCase(unittest.TestCase):
     """Each test has a repository of its own, with one entry, and an archive with one version."""
 
@@ -140,11 +155,7 @@ class TestCase(unittest.TestCase):
         self.addCleanup(lists.stop)
 
     def make_archive(self):
-        for name, text in (("apt-cache", APT_CACHE), ("apt-get", APT_GET), ("dpkg-query", DPKG_QUERY),
-                           ("sudo", '#!/bin/sh\nexec "$@"\n')):
-            write(self.archive / "bin" / name, text)
-            (self.archive / "bin" / name).chmod(0o755)
-        self.offer("9.9.1-1", KERNEL)
+        shutil.copytree(first_archive().name, self.archive)
         environment = {"PATH": f"{self.archive}/bin:{os.environ['PATH']}", "FAKE": str(self.archive),
                        "FAKE_MISSING": "", "GIT_CONFIG_GLOBAL": os.devnull}
         patched = mock.patch.dict(os.environ, environment)
@@ -163,8 +174,10 @@ class TestCase(unittest.TestCase):
         self.entry(ENTRY + HOOK)
         write(self.top / "virt/new.c", "int fresh;\n")
         write(self.top / "MAINTAINERS", "BETA\nM:\tB <b@b.example>\nF:\tvirt/new.c\n")
-        for words in (["init", "-q"], ["config", "user.name", "Ex Porter"], ["config", "user.email", "ex@p.example"],
-                      ["add", "-A"], ["commit", "-qm", "all"]):
+        subprocess.run(["git", "-C", self.top, "init", "-q", "--template="], check=True)
+        with open(self.top / ".git/config", "a") as config:
+            config.write("[user]\nname = Ex Porter\nemail = ex@p.example\n")
+        for words in (["add", "-A"], ["commit", "-qm", "all"]):
             subprocess.run(["git", "-C", self.top, *words], check=True)
 
     def entry(self, text, name="0001-one.patch"):
