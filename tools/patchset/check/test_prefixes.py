@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is built after each entry, with the compiler left out."""
+import threading
 import unittest
 from unittest import mock
 
@@ -8,8 +9,8 @@ from lib import kernel, ui
 
 FRAGMENTS = {"x86_64-m": "CONFIG_MODULES=y\n", "powerpc-m": "CONFIG_MODULES=y\n", "y": "CONFIG_MODULES=n\n",
              "test": "CONFIG_TEST=y\n", "stream": "CONFIG_STREAM=y\n"}
-ALL = ["x86_64-y", "x86_64-y-test", "x86_64-m", "x86_64-m-test", "powerpc-y-stream-test", "powerpc-y",
-       "powerpc-m-stream", "powerpc-m-test"]
+ALL = {"x86_64-y", "x86_64-y-test", "x86_64-m", "x86_64-m-test", "powerpc-y-stream-test", "powerpc-y",
+       "powerpc-m-stream", "powerpc-m-test"}
 
 
 class Prefixes(fake.TestCase):
@@ -42,11 +43,11 @@ class Prefixes(fake.TestCase):
             raise ui.Failure("does not link")
 
     def built_for(self, number):
-        return [what.split()[1] for what in self.built if what.startswith(number)]
+        return {what.split()[1] for what in self.built if what.startswith(number)}
 
     def test_each_configuration_once_its_options_are_there(self):
         out = self.succeeds("prefixes")
-        self.assertEqual(self.built_for("0001"), ["x86_64-y", "x86_64-m", "powerpc-y-stream-test", "powerpc-m-stream"])
+        self.assertEqual(self.built_for("0001"), {"x86_64-y", "x86_64-m", "powerpc-y-stream-test", "powerpc-m-stream"})
         self.assertEqual(self.built_for("0003"), ALL)
         self.assertRegex(out, r"0001-one\.patch( +builds +same){4}\n")
         self.assertRegex(out, r"0003-three\.patch( +builds){8}\n")
@@ -60,6 +61,20 @@ class Prefixes(fake.TestCase):
         self.assertEqual({call.args[1].out.name for call in linked.call_args_list},
                          {"x86_64-y", "x86_64-m", "powerpc-y", "powerpc-m"})
 
+    def test_two_outputs_at_a_time(self):
+        busy, shared, both = [], [], threading.Barrier(2)
+
+        def linked(top, build, what):
+            if build.out.name in busy:
+                shared.append(what)
+            busy.append(build.out.name)
+            both.wait(10)
+            busy.remove(build.out.name)
+
+        with mock.patch.object(kernel, "linked", linked):
+            self.succeeds("prefixes")
+        self.assertEqual(shared, [])
+
     def test_an_option_that_never_comes(self):
         fake.write(self.top / "tools/patchset/configs/stream.config", "CONFIG_STREAM=y\nCONFIG_NOWHERE=y\n")
         self.fails("prefixes", says=["stream.config: no Kconfig has CONFIG_NOWHERE"])
@@ -68,7 +83,7 @@ class Prefixes(fake.TestCase):
         fake.write(self.top / "Documentation/new.rst", "")
         self.entry(fake.ENTRY.replace("virt/new.c\nOverlay: MAINTAINERS", "Documentation/new.rst"), "0000-doc.patch")
         self.assertRegex(self.succeeds("prefixes"), r"0000-doc\.patch( +as stock){8}\n")
-        self.assertEqual(self.built_for("0000"), [])
+        self.assertEqual(self.built_for("0000"), set())
 
     def test_goes_on_where_it_failed(self):
         self.broken = "0003 powerpc-m-stream"

@@ -4,6 +4,7 @@
 The kernel is linked, with its modules: objects alone would not tell of a function that only a later entry brings, of
 a symbol that is not exported, or of built-in code that uses what is in a module, as on POWER real mode must not.
 """
+import concurrent.futures
 import filecmp
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from .ui import Failure, say
 NOT_COMPILED = ("Documentation/", "tools/", compose.MERGED)
 NAME_WIDTH = 40
 WIDTH = 9
+# Outputs that are built at a time: while one configures or links, the other compiles.
+AT_A_TIME = 2
 
 
 @dataclass(frozen=True)
@@ -102,18 +105,27 @@ def row(work, one):
     """Build a prefix in all configurations; a word for each."""
     changed = changed_files(work.stock, work.home / "compose")
     sync.sync(work.stock, work.home / "compose", work.home / "src", changed, work.home / "src.touched")
-    known, seen, results = work.options(), set(), []
+    known, seen, results, builds = work.options(), set(), {}, {}
     for configuration in CONFIGURATIONS:
         fragments = configuration.fragments(work.base, known)
         relevant = compiled(changed, configuration.arch)
         if not relevant:
-            results.append("as stock")
+            results[configuration] = "as stock"
         elif fragments in seen:
-            results.append("same")
+            results[configuration] = "same"
         else:
-            results.append(build(work, one, configuration, fragments, relevant))
+            builds.setdefault(configuration.output, []).append((configuration, fragments, relevant))
         seen.add(fragments)
-    return results
+    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
+        for done in pool.map(lambda one_output: build_all(work, one, one_output), builds.values()):
+            results.update(done)
+    return [results[configuration] for configuration in CONFIGURATIONS]
+
+
+def build_all(work, one, builds):
+    """Build a prefix in the configurations that share an output; a word for each."""
+    return {configuration: build(work, one, configuration, fragments, relevant)
+            for configuration, fragments, relevant in builds}
 
 
 def build(work, one, configuration, fragments, relevant):
