@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Migrates a hash-mode guest that runs on KVM live, by QEMU as it comes, many
- * times in a row, and compares its hashed page table entry by entry.
+ * times in a row, and compares its memory, and its hashed page table entry by entry.
  *
  *	migrate COUNT [log]
  *
  * Runs in a host of POWER with QEMU on its disk; the guest is in /g.  The guest
  * (churn.c) changes its mappings all the time.  Each round migrates it to a file
  * while it runs, which stops it; a second QEMU reads the file, and the guest goes
- * on there.  The table that the stream comes to, and the table that the second
- * QEMU's VM has before it runs, ought to be that of the source's when it stopped.
- * These two tables are read from the host's debugfs: what is tested tells nothing
- * about itself.
+ * on there.  The table that the stream comes to, and the table and the memory that
+ * the second QEMU's VM has before it runs, ought to be those of the source when it
+ * stopped.  The VMs' tables are read from the host's debugfs: what is tested tells
+ * nothing about itself.
  *
  * With "log", says when QEMU sent which part of the table.
  */
@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "debugfs.h"
+#include "memory.h"
 #include "say.h"
 #include "stream.h"
 #include "trace.h"
@@ -42,12 +43,21 @@
 #define WAIT_SECONDS	600
 
 /* The promises, each one case for all migrations. */
-enum { GOES_ON, NOT_CORRUPT, SENT_IS_THE_SOURCES, LOADED_IS_THE_SOURCES, CASES };
+enum {
+	GOES_ON,
+	NOT_CORRUPT,
+	SENT_IS_THE_SOURCES,
+	LOADED_IS_THE_SOURCES,
+	MEMORY_IS_THE_SOURCES,
+	CASES,
+};
+
 static const char *const names[CASES] = {
 	[GOES_ON] = "the_guest_goes_on",
 	[NOT_CORRUPT] = "the_guest_finds_no_corruption",
 	[SENT_IS_THE_SOURCES] = "the_table_sent_is_the_sources",
 	[LOADED_IS_THE_SOURCES] = "the_table_loaded_is_the_sources",
+	[MEMORY_IS_THE_SOURCES] = "the_memory_loaded_is_the_sources",
 };
 
 static bool failed[CASES];
@@ -113,6 +123,13 @@ static void report(const char *what, struct difference d, int promise)
 		failed[promise] = true;
 }
 
+static void report_memory(unsigned long pages)
+{
+	printf("# memory: %lu pages differ\n", pages);
+	if (pages)
+		failed[MEMORY_IS_THE_SOURCES] = true;
+}
+
 static void put_figures(const struct migration *live, const struct stream *sent,
 			const struct table *source, int rounds)
 {
@@ -137,16 +154,19 @@ static struct vm migrate(struct vm *source, int round)
 {
 	int before = rounds_of(source);
 	struct migration live = vm_migrate(source, STREAM, PASSES);
+	struct memory source_memory, target_memory;
 	struct table at_source, at_target;
 	struct stream sent;
 	struct vm target;
 
 	read_stream(STREAM, &sent);
 	read_debugfs(source->pid, sent.table.order, &at_source);
+	read_memory(source->pid, &source_memory);
 	vm_quit(source);
 	vm_start(&target, round, STREAM);
 	vm_wait_incoming(&target);
 	read_debugfs(target.pid, sent.table.order, &at_target);
+	read_memory(target.pid, &target_memory);
 	qmp(&target.qmp, "cont", "");
 
 	put_figures(&live, &sent, &at_source, rounds_of(source) - before);
@@ -154,6 +174,9 @@ static struct vm migrate(struct vm *source, int round)
 		put_trace(source->trace, &sent);
 	report("sent", compare(&at_source, &sent.table), SENT_IS_THE_SOURCES);
 	report("loaded", compare(&at_source, &at_target), LOADED_IS_THE_SOURCES);
+	report_memory(differing_pages(&source_memory, &target_memory));
+	free_memory(&source_memory);
+	free_memory(&target_memory);
 	free_stream(&sent);
 	free_table(&at_source);
 	free_table(&at_target);

@@ -16,7 +16,6 @@
 #define MACHINE		"pseries,accel=kvm,cap-cfpc=broken,cap-sbbc=broken," \
 			"cap-ibs=broken,cap-ccf-assist=off,cap-large-decr=off," \
 			"ic-mode=xics,kernel-irqchip=off"
-#define MEMORY		"256"
 
 /*
  * QEMU sends of the table what it can in 5 ms whenever it has sent all memory that
@@ -39,9 +38,9 @@
 static void exec_qemu(const struct vm *vm, const char *socket,
 		      const char *incoming)
 {
-	char serial[128], monitor[128], source[128];
+	char serial[128], monitor[128], source[128], memory[16];
 	const char *argv[40] = {
-		QEMU, "-M", MACHINE, "-cpu", "host", "-m", MEMORY,
+		QEMU, "-M", MACHINE, "-cpu", "host", "-m", memory,
 		"-nodefaults", "-display", "none", "-serial", serial,
 		"-qmp", monitor, "-kernel", "/g/kernel", "-initrd", "/g/churn",
 		"-append", "console=hvc0 quiet panic=-1", "-no-reboot",
@@ -54,6 +53,7 @@ static void exec_qemu(const struct vm *vm, const char *socket,
 	snprintf(serial, sizeof(serial), "file:%s", vm->console);
 	snprintf(monitor, sizeof(monitor), "unix:%s,server=on,wait=off", socket);
 	snprintf(source, sizeof(source), "exec:cat %s", incoming ?: "");
+	snprintf(memory, sizeof(memory), "%d", VM_MEMORY);
 	while (argv[n])
 		n++;
 	if (incoming) {

@@ -7,6 +7,8 @@
 
 #include "qmp.h"
 
+#define VM_MEMORY	256	/* MiB */
+
 /* A QEMU with its guest. */
 struct vm {
 	int number;
