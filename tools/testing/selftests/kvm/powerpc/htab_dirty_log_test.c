@@ -82,7 +82,7 @@ FIXTURE_SETUP(log)
 	ASSERT_EQ(htab_enter(self->vcpu, self->index, htab_page(PAGE, GPA)), H_SUCCESS);
 	ASSERT_EQ(htab_enter(self->vcpu, self->other, htab_page(OTHER_PAGE, OTHER_GPA)),
 		  H_SUCCESS);
-	/* KVM makes the entries of the VRMA with C set. */
+	/* What was written up to now. */
 	get_log(_metadata, self, 0);
 }
 
