@@ -159,6 +159,16 @@ class Objects(fake.TestCase):
         names = [[path.name for path in call.args[1].fragments] for call in warnings.call_args_list]
         self.assertEqual(names, [["x86_64.config", "y.config"], ["x86_64.config", "y.config", "test.config"]])
 
+    def test_a_compiler_goes_without_what_it_cannot_do(self):
+        for name in ("x86_64", "y", "test", "x86_64-clang"):
+            fake.write(self.base.configs / f"{name}.config", "")
+        names = []
+        with mock.patch.object(objects, "compare", lambda base, build, fragments:
+                               names.append([path.name for path in fragments(self.base.src)])):
+            objects.check(self.base, "x86_64", "gcc")
+            objects.check(self.base, "x86_64", "clang")
+        self.assertEqual([one[-1:] == ["x86_64-clang.config"] for one in names], [False, True])
+
 
 class Packaged(fake.TestCase):
     def changed(self, arch, config, final):

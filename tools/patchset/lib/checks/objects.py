@@ -83,10 +83,16 @@ def options(tree):
     return configurations.options(tree)
 
 
+def without(base, arch, tool):
+    """A fragment that turns off what a tool is not able to do, if there is one."""
+    path = base.configs / f"{arch}-{tool}.config"
+    return (path,) if path.is_file() else ()
+
+
 def check(base, arch, tool, what=None, configuration=None):
     chosen = configurations.Configuration(arch, configuration or ALL[arch])
     return compare(base, build_for(base, arch, what or tool, words=words(arch, tool)),
-                   lambda tree: chosen.fragments(base, options(tree)))
+                   lambda tree: (*chosen.fragments(base, options(tree)), *without(base, arch, tool)))
 
 
 def compiled(base):
