@@ -26,7 +26,7 @@ FIXTURE(log)
 	unsigned char *bits;		/* a slot's log */
 };
 
-/* How many bits there are in a page of a bitmap, which a page of the host's has each. */
+/* Of a bitmap, which has a bit for each of the host's pages. */
 static uint64_t bits_per_page(void)
 {
 	return 8ul * getpagesize();
