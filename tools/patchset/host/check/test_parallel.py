@@ -50,6 +50,9 @@ class Parallel(unittest.TestCase):
             self.started.wait()
             os.kill(os.getpid(), signal.SIGINT)
 
+        # A script that starts us in the background has it ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         with self.assertRaises(KeyboardInterrupt):
             parallel.run([self._wait_for_child, interrupt])
         self.assertEqual(self.ended_with, -signal.SIGTERM)
