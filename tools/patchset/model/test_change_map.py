@@ -9,6 +9,8 @@ from pathlib import Path
 MODEL = Path(__file__).with_name("change_map.pml")
 # MiB that the checker may take, and a search in breadth: short ways to an error, no limit of depth.
 CHECKER = ("-O2", "-w", "-DSAFETY", "-DBFS", "-DMEMLIM=3000")
+# 2^26 places of its hash table, 512 MiB of these, as there are millions of states.
+TABLE = "-w26"
 
 
 def breakages():
@@ -20,7 +22,7 @@ def check(*defines):
     """What the checker of the model says in the end."""
     with tempfile.TemporaryDirectory() as directory:
         for command in (["spin", *(f"-D{name}" for name in defines), "-a", MODEL],
-                        ["gcc", *CHECKER, "-o", "pan", "pan.c"], ["./pan"]):
+                        ["gcc", *CHECKER, "-o", "pan", "pan.c"], ["./pan", TABLE]):
             done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
             if done.returncode:
                 raise AssertionError(f"{command[0]}: {done.stdout}{done.stderr}")
