@@ -10,7 +10,8 @@ from unittest import mock
 HOST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [HOST, os.path.dirname(HOST)]
 
-from hostlib import boot, build, disk, initramfs, powernv, qemu  # noqa: E402
+from hostlib import (boot, build, disk, initramfs, powernv, qemu,  # noqa: E402
+                     stanza)
 from lib import apt, deps, ui  # noqa: E402
 
 MIRROR = "http://mirror.example/debian/"
@@ -122,6 +123,16 @@ class MachineTest(unittest.TestCase):
                          if "format" in word]
         self.assertLess({"file=/r", "snapshot=on"}, {*first})
         self.assertLess({"file=/t", "readonly=on"}, {*second})
+
+    def test_time_does_not_jump_over_a_wait_for_it(self):
+        hosts = stanza.load_hosts(stanza.HOSTS)
+        for name, sleep in (("x86-npt", "off"), ("x86-npt-qemu", "on"),
+                            ("x86-npt-deb", "on")):
+            for words in (qemu.prepare(hosts[name], self.images(None), "",
+                                       "tcg")[0],
+                          qemu.icount(hosts[name], 0)):
+                self.assertRegex(words[words.index("-icount") + 1],
+                                 f"^shift=[02],sleep={sleep}$")
 
     def test_not_beside_the_channel(self):
         host = mock.Mock(cpu="powernv9", cpus=1)

@@ -8,14 +8,15 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from hostlib import boot, build, disk, initramfs, machine, stanza, verdict
+from hostlib import (boot, build, disk, initramfs, machine, qemu, stanza,
+                     verdict)
 
 PROGRAM = "program"
 TIMEOUT = 1200
 
 # One instruction takes one nanosecond, and nothing depends on the time of day.
-ICOUNT = ["-icount", "shift=0,sleep=off",
-          "-rtc", "clock=vm,base=2024-01-01T00:00:00", "-seed", "1"]
+SHIFT = 0
+REPEATABLE = ["-rtc", "clock=vm,base=2024-01-01T00:00:00", "-seed", "1"]
 CPU = "max,-rdrand,-rdseed"
 CMDLINE = ("nokaslr norandmaps random.trust_cpu=off "
            "random.trust_bootloader=off")
@@ -65,7 +66,7 @@ def _prepare(what):
     host, more = what.host, list(what.extra)
     if _counts_instructions(host):
         host = dataclasses.replace(host, cpu=CPU)
-        more += ICOUNT
+        more += [*qemu.icount(host, SHIFT), *REPEATABLE]
     images = boot.Images(str(what.directory), str(what.kernel),
                          str(what.initramfs), what.memory,
                          disk.of(host))

@@ -3,11 +3,23 @@
 
 CMDLINE = "console=ttyS0 panic=-1 loglevel=6"
 
-# Time is counted in instructions, four nanoseconds each, and jumps over what
-# would be idle. So it does not matter how busy this side is. Nor can a timer
-# interrupt get lost for good: without this, a timer fires in another thread of
-# QEMU 7.2, which races with VMRUN and #VMEXIT for the word of pending interrupts.
-ICOUNT = ["-icount", "shift=2,sleep=off", "-rtc", "clock=vm"]
+# A host with one CPU counts four nanoseconds for each instruction.
+SHIFT = 2
+
+
+def icount(host, shift):
+    """Time is counted in instructions, each of 2 to the SHIFT nanoseconds.
+
+    So it does not matter how busy this side is.  Nor can a timer interrupt get lost
+    for good: without this, a timer fires in another thread of QEMU 7.2, which races
+    with VMRUN and #VMEXIT for the word of pending interrupts.
+
+    Time jumps over what would be idle, unless there is a disk: it would jump while
+    one read is under way, which takes as long as it takes on this side, and let all
+    that the host waits for run into its limit.
+    """
+    waits = host.disk or host.root
+    return ["-icount", f"shift={shift},sleep={'on' if waits else 'off'}"]
 
 
 def _accelerator(host, accel):
@@ -19,7 +31,8 @@ def _accelerator(host, accel):
         return ["-accel", accel, "-cpu", "host"]
     if host.cpus > 1:
         return ["-accel", "tcg,thread=multi", "-cpu", host.cpu]
-    return ["-accel", "tcg", "-cpu", host.cpu, *ICOUNT]
+    return ["-accel", "tcg", "-cpu", host.cpu,
+            *icount(host, SHIFT), "-rtc", "clock=vm"]
 
 
 def _drive(name, path, access, *where):
