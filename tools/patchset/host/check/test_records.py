@@ -2,6 +2,7 @@
 """What passed counts as long as nothing has changed that it depends on."""
 
 import os
+import shutil
 import sys
 import tempfile
 import unittest
@@ -22,12 +23,12 @@ class Records(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
-        self.trees = {".": "tree", records.CODE: "code"}
+        self.tree = "tree"
         self.offered = ["6.1.8-1"]
         for patched in (
                 mock.patch.dict(os.environ, {"HOST_BUILD": scratch.name}),
                 mock.patch.object(project, "digest_tree",
-                                  lambda below=".": self.trees[below]),
+                                  lambda: self.tree),
                 mock.patch.object(records.apt, "offered",
                                   lambda _: self.offered)):
             patched.start()
@@ -50,7 +51,7 @@ class Records(unittest.TestCase):
         entry = stanza.Entry(mock.Mock(**TEST), stanza.HERE, 1, False)
         for change in (lambda: self.offered.insert(0, "6.1.9-1"),
                        lambda: self.write("version", "6.1.9-1\n"),
-                       lambda: self.trees.update({".": "another"})):
+                       lambda: setattr(self, "tree", "another")):
             self.assertCounts(entry, {}, change, False)
 
     def test_in_a_machine(self):
@@ -71,22 +72,55 @@ class Records(unittest.TestCase):
                                   lambda name=name: self.write(name, "another"),
                                   False)
         self.assertCounts(entry, {host.name: host},
-                          lambda: self.trees.update({records.CODE: "other"}),
-                          False)
-        self.assertCounts(entry, {host.name: host},
-                          lambda: self.trees.update({".": "other"}), True)
+                          lambda: setattr(self, "tree", "another"), True)
 
-    def test_with_a_tool(self):
+    def test_code(self):
+        """What runs this machine counts, not what runs others, or reports."""
+        hosts = stanza.load_hosts(stanza.HOSTS)
+        for name in ("x86_64/arch/x86/boot/bzImage", "powerpc/vmlinux",
+                     *(f"selftests/{arch}/{program}"
+                       for arch in ("x86_64", "powerpc")
+                       for program in ("kvm/t", "host/init"))):
+            self.write(name, "one")
+        code = project.under("code")
+        shutil.copytree(os.path.join(project.HOST, "hostlib"),
+                        os.path.join(code, "hostlib"))
+        for host, name, counts in (
+                ("x86-npt", "qemu", False), ("x86-npt", "verdict", False),
+                ("x86-npt", "bochs", True), ("x86-npt", "report", True),
+                ("x86-ept", "bochs", False), ("x86-ept", "qemu", True),
+                ("ppc-p9", "powernv", False), ("ppc-p9", "qemu", False)):
+            entry = stanza.Entry(mock.Mock(**TEST), host, 1, False)
+            with (self.subTest(host=host, name=name),
+                  mock.patch.object(project, "HOST", code)):
+                self.assertCounts(entry, hosts, lambda name=name: self.write(
+                    f"code/hostlib/{name}.py", f"{host} {name}"), counts)
+
+    def test_tree_that_changes_meanwhile(self):
+        entry = stanza.Entry(mock.Mock(**TEST), stanza.HERE, 1, False)
+        passed = records.Passed({})
+        self.tree = "another"
+        passed.add(entry)
+        self.assertNotIn(entry, records.Passed({}))
+        self.tree = "tree"
+        self.assertNotIn(entry, records.Passed({}))
+
+    def test_disk_and_tool(self):
         host = stanza.load_hosts(stanza.HOSTS)["x86-npt-qemu"]
         test = mock.Mock(**{**TEST, "tool": "tools/some"})
+        image = mock.patch.object(records.disk, "of",
+                                  lambda _: project.under("image"))
+        image.start()
+        self.addCleanup(image.stop)
         for name in ("x86_64/arch/x86/boot/bzImage", "selftests/x86_64/kvm/t",
                      "selftests/x86_64/host/init",
-                     "selftests/x86_64/tools/some/tree/opt/bin/some"):
+                     "selftests/x86_64/tools/some/tree/opt/bin/some", "image"):
             self.write(name, "one")
-        self.assertCounts(stanza.Entry(test, host.name, 1, False),
-                          {host.name: host}, lambda: self.write(
-                              "selftests/x86_64/tools/some/tree/opt/bin/some",
-                              "another"), False)
+        for name in ("selftests/x86_64/tools/some/tree/opt/bin/some", "image"):
+            self.assertCounts(stanza.Entry(test, host.name, 1, False),
+                              {host.name: host},
+                              lambda name=name: self.write(name, "another"),
+                              False)
 
 
 if __name__ == "__main__":

@@ -44,11 +44,10 @@ def digest_file(path):
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
-def digest_tree(below="."):
-    """Of the names and the contents of all files of the repository, or of those
-    below a directory of it."""
+def digest_tree():
+    """Of the names and the contents of all files of the repository."""
     names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard",
-                            "-z", "--", below], cwd=TOP, check=True,
+                            "-z"], cwd=TOP, check=True,
                            stdout=subprocess.PIPE).stdout.split(b"\0")
     whole = hashlib.sha256()
     for name in sorted(set(names)):

@@ -2,31 +2,42 @@
 """What has passed, so that FULL=1 can go on, and how long it took."""
 
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 
-from hostlib import build, project, root, stanza
+from hostlib import build, disk, project, root, stanza
 from lib import apt
 from lib import project as bases
 
 BOOT = "(boot)"
 
 
-# What runs machines and judges them.
-CODE = "tools/patchset/host/hostlib"
+# What runs machines and judges them, and the emulators' own part of it.
+CODE = ("boot", "defects", "disk", "initramfs", "machine", "stanza", "stock",
+        "verdict")
+EMULATOR_CODE = {"qemu": ("qemu",), "bochs": ("bochs",),
+                 "powernv": ("powernv", "qemu")}
+
+
+def _digest_code(name):
+    return project.digest_file(os.path.join(project.HOST, "hostlib",
+                                            f"{name}.py"))
 
 
 class Passed:
     """Passes are known by all that they depend on, and by the tables' rows.  In
-    a machine that is its kernel and modules, or all of its root, the programs, and
-    the code that runs it; elsewhere the whole tree, and the base's versions."""
+    a machine that is its kernel and modules, or all of its root, its disk, the
+    programs, and the code that runs and judges it; elsewhere the whole tree, and the base's versions."""
 
     def __init__(self, hosts):
         self._hosts = hosts
         self._tree = project.digest_tree()
-        self._code = project.digest_tree(CODE)
         self._digests = {}
+        # Now, as it is loaded now, even if it changes meanwhile.
+        names = itertools.chain(CODE, *EMULATOR_CODE.values())
+        self._code = {name: _digest_code(name) for name in names}
 
     def _digest(self, path):
         if path not in self._digests:
@@ -48,7 +59,8 @@ class Passed:
     def _system(self, host):
         if host.root:
             return [self._digest(root.image(host))]
-        return self._kernel(host.arch, host.flavour, host.modules)
+        image = [self._digest(disk.of(host))] if host.disk else []
+        return image + self._kernel(host.arch, host.flavour, host.modules)
 
     def _programs(self, arch, test):
         programs = filter(None, ("init.c", test.program, test.guest))
@@ -60,7 +72,9 @@ class Passed:
 
     def _machine(self, host, test):
         guest = self._kernel(host.arch, stanza.GUEST) if test.guest else []
-        return [self._code, repr(host), *self._system(host), *guest,
+        code = (self._code[name]
+                for name in (*CODE, *EMULATOR_CODE[host.emulator]))
+        return [*code, repr(host), *self._system(host), *guest,
                 *self._programs(host.arch, test)]
 
     def _path(self, entry):
@@ -74,6 +88,8 @@ class Passed:
         return os.path.exists(self._path(entry))
 
     def add(self, entry):
+        if entry.host not in self._hosts and project.digest_tree() != self._tree:
+            return
         path = self._path(entry)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as record:
