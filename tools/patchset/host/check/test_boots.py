@@ -69,6 +69,11 @@ class FakeTests(unittest.TestCase):
             if " ... FAIL" in line:
                 self.assertRegex(line, r", see \S+$")
 
+    def test_failures_show_their_logs(self):
+        self.assertRegex(self.done.stdout,
+                         r"\n.* not_ok \.\.\. FAIL .*\n  not ok 2 two\n")
+        self.assertRegex(self.done.stdout, r"\n  Call Trace:\n")
+
     def test_log_reproduces_the_machine(self):
         top = os.path.dirname(os.path.dirname(os.path.dirname(
             os.path.dirname(HERE))))

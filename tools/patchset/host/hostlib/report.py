@@ -4,7 +4,10 @@
 import sys
 import threading
 
-from hostlib import project, records, stanza, verdict
+from hostlib import excerpt, project, records, stanza, verdict
+
+# Of how many logs a part is shown.
+EXCERPTS = 10
 
 _lock = threading.Lock()
 
@@ -20,13 +23,19 @@ def console(text):
         sys.stdout.flush()
 
 
+def _excerpt(lines):
+    for line in lines:
+        say(f"  {line}")
+
+
 class Report:
     """Counts, and prints a line for each result."""
 
     def __init__(self, total):
         self._total = total
         self._number = 0
-        self._failures = []
+        # {log, or directory of a machine's: [(name, line)]}
+        self._failures = {}
         self.counts = {verdict.PASS: 0, verdict.FAIL: 0, verdict.SKIPPED: 0}
 
     def add(self, name, outcome, reason, seconds, log, count=None):
@@ -41,7 +50,7 @@ class Report:
             line += f": {reason}"
         if outcome == verdict.FAIL:
             line += f", see {project.shown(log)}"
-            self._failures.append(line)
+            self._failures.setdefault(log, []).append((name, line))
         say(line)
 
     def already(self, name):
@@ -50,12 +59,22 @@ class Report:
             self._number += 1
         say(f"[{self._number}/{self._total}] {name} ... ok (passed before)")
 
-    def finish(self):
-        """Prints the last lines and returns the exit status."""
+    def failures(self):
+        """Prints them, with what the logs say."""
         if self._failures:
             say("\nFailures:")
-        for line in self._failures:
-            say(line)
+        for number, (log, failures) in enumerate(self._failures.items()):
+            shown = number < EXCERPTS
+            for name, line in failures:
+                say(line)
+                if shown:
+                    _excerpt(excerpt.of_test(log, name.split()[-1]))
+            if shown:
+                _excerpt(excerpt.of_machine(log))
+
+    def finish(self):
+        """Prints the last lines and returns the exit status."""
+        self.failures()
         line = (f"{self.counts[verdict.PASS]} passed, "
                 f"{self.counts[verdict.FAIL]} failed")
         if self.counts[verdict.SKIPPED]:
