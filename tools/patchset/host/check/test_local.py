@@ -4,15 +4,25 @@
 import os
 import sys
 import tempfile
+import time
 import unittest
 from unittest import mock
 
 HOST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [HOST, os.path.dirname(HOST)]
 
-from hostlib import local, verdict  # noqa: E402
+from hostlib import local, project, verdict  # noqa: E402
 
 LOOK = "patchset: 6.1.9-1: look at the stock code: virt/a.c: f: is not as it was"
+
+
+def ended(state):
+    """Whether a process has, or nobody but init is left to see it."""
+    try:
+        with open(state, encoding="ascii") as source:
+            return source.read().split()[2] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 class Local(unittest.TestCase):
@@ -23,9 +33,9 @@ class Local(unittest.TestCase):
         patched.start()
         self.addCleanup(patched.stop)
 
-    def ran(self, script):
+    def ran(self, script, timeout=10):
         test = mock.Mock(kind="command", program="sh", args=("-c", script),
-                         timeout=10)
+                         timeout=timeout)
         test.name = "t"
         return local.run(test)[:2]
 
@@ -38,6 +48,18 @@ class Local(unittest.TestCase):
                         .endswith(", and 1 more"))
         self.assertEqual(self.ran(f"echo '{LOOK}'; exit 3"),
                          (verdict.FAIL, "exit status 3"))
+
+    def test_nothing_of_it_is_left(self):
+        """Whether it is too late, or ends by itself."""
+        for end in ("sleep 60", "exit 0"):
+            with self.subTest(end):
+                child = project.under("child")
+                started = time.monotonic()
+                self.ran(f"sleep 60 & echo $! > {child}; {end}", timeout=1)
+                self.assertLess(time.monotonic() - started, 30)
+                with open(child, encoding="ascii") as written:
+                    state = f"/proc/{written.read().strip()}/stat"
+                self.assertTrue(ended(state), state)
 
 
 if __name__ == "__main__":

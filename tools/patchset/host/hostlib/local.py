@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests that need no machine: unit tests and commands."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import time
 
 from hostlib import project, stanza, verdict
+
+# Seconds in which a test that is ended may end its machines.
+GRACE = 10
 
 RAN = re.compile(r"^Ran (\d+) tests? in", re.MULTILINE)
 # What a command wants to be seen although it has passed.
@@ -21,17 +26,34 @@ def _command(test):
     return [test.program, *test.args]
 
 
+def _end(child):
+    """Also ends what it has started and not waited for."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError,
+                                 subprocess.TimeoutExpired):
+            os.killpg(child.pid, number)
+            child.wait(GRACE)
+
+
+def _wait(child, seconds):
+    try:
+        return child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        _end(child)
+
+
 def _run(test, log):
     """Returns the exit status, None after a timeout."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     with open(log, "wb") as out:
         try:
-            return subprocess.run(_command(test), cwd=project.TOP, stdout=out,
+            with subprocess.Popen(_command(test), cwd=project.TOP, stdout=out,
                                   stderr=out, stdin=subprocess.DEVNULL,
-                                  timeout=test.timeout, env=environment,
-                                  check=False).returncode
-        except subprocess.TimeoutExpired:
-            return None
+                                  env=environment,
+                                  start_new_session=True) as child:
+                return _wait(child, test.timeout)
         except OSError as error:
             out.write(f"{error}\n".encode())
             return 127
