@@ -22,11 +22,14 @@ class Parallel(unittest.TestCase):
     def setUp(self):
         self.started = threading.Event()
         self.ended_with = None
+        self.giving_up = threading.Event()
+        self.told = None
 
     def _wait_for_child(self):
         with subprocess.Popen(FOREVER) as child:
             self.started.set()
             self.ended_with = child.wait()
+        self.told = self.giving_up.is_set()
         raise RuntimeError("the child has failed")
 
     def test_nothing_to_do(self):
@@ -42,8 +45,9 @@ class Parallel(unittest.TestCase):
             raise LookupError("the first")
 
         with self.assertRaisesRegex(LookupError, "the first"):
-            parallel.run([self._wait_for_child, fail])
+            parallel.run([self._wait_for_child, fail], self.giving_up)
         self.assertEqual(self.ended_with, -signal.SIGTERM)
+        self.assertTrue(self.told)
 
     def test_an_interrupt_ends_all(self):
         def interrupt():

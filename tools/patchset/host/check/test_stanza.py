@@ -116,8 +116,8 @@ class HostTest(Tables):
     def test_cores(self):
         entries, _ = self.rows("[a]\nkind = command\ndefault = here\n"
                                 "cores = all\n[b]\ndefault = one\n")
-        self.assertEqual([entry.test.all_cores for entry in entries],
-                         [True, False])
+        self.assertEqual([entry.test.cores for entry in entries],
+                         [stanza.ALL, stanza.ONE])
         self.assertRefused("[a]\ndefault = one\ncores = all\n", "none of one")
 
     def test_stock_and_leak_scan(self):

@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 import threading
 
-from hostlib import boot, demos, migrations, runner, stanza, verdict
+from hostlib import boot, build, demos, migrations, runner, stanza, verdict
 from lib import deps
 from lib.ui import Failure, say
 
@@ -68,6 +68,7 @@ def _write_csv(path, columns):
 def _measure(hosts, out):
     """Migrates on each kernel: {what: Migration}"""
     entries = {what: _entry(name, hosts) for what, name in HOSTS.items()}
+    build.packages()
     runner.build_for(list(entries.values()), hosts)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()

@@ -29,11 +29,12 @@ def _call(job, ended):
         ended.put(None)
 
 
-def run(jobs):
+def run(jobs, giving_up=None):
     """Calls all functions, each in a thread, and waits for them.
 
-    What the first one to fail raises ends the others: the children that they wait
-    for are ended, until they have given up.  So does what interrupts this thread.
+    What the first one to fail raises ends the others: the event is set, and the
+    children that they wait for are ended, until they have given up.  So does what
+    interrupts this thread.
     """
     ended = queue.SimpleQueue()
     threads = [threading.Thread(target=_call, args=(job, ended))
@@ -46,6 +47,8 @@ def run(jobs):
             if failure:
                 raise failure
     except BaseException:
+        if giving_up:
+            giving_up.set()
         while any(thread.is_alive() for thread in threads):
             _end_children()
             time.sleep(POLL)

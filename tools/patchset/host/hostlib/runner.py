@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import functools
+import itertools
 import os
 import threading
 import time
@@ -76,10 +77,10 @@ def _build_arch(arch, flavours, entries, hosts, accel_asked):
         _build_programs(arch, entries, accel_asked)
 
 
-def build_for(entries, hosts, accel_asked=None):
+def build_for(entries, hosts, accel_asked=None, beside=(), giving_up=None):
     """Builds what some entries need to run, the architectures side by side: what
-    one core does alone, as linking and packing, goes on beside the other's."""
-    build.packages()
+    one core does alone, as linking and packing, goes on beside the other's, and
+    beside what else there is to call, which is told if a build fails."""
     machines = {}
     for entry in entries:
         if entry.host != stanza.HERE:
@@ -89,7 +90,11 @@ def build_for(entries, hosts, accel_asked=None):
         build.tree()
     parallel.run([functools.partial(_build_arch, arch, flavours[arch],
                                     machines.get(arch, []), hosts, accel_asked)
-                  for arch in sorted(flavours)])
+                  for arch in sorted(flavours)] + list(beside), giving_up)
+
+
+def _may_run_beside(entry):
+    return entry.test.cores == stanza.SPARE
 
 
 class Run:
@@ -115,7 +120,11 @@ class Run:
 
     def _local(self, entries):
         for entry in entries:
-            self._note(entry, *local.run(entry.test))
+            if self._interrupted.is_set():
+                return
+            result = local.run(entry.test)
+            if not self._interrupted.is_set():
+                self._note(entry, *result)
 
     def _boot(self, entries, cores):
         host = self._hosts[entries[0].host]
@@ -163,40 +172,58 @@ class Run:
                     future.cancel()
                 raise
 
-    def _without_passed(self):
+    def _without_passed(self, entries):
         """Under FULL=1, what has passed for this very tree is not run, unless
         results are to be compared."""
         if not self._options.full or self._options.htab:
-            return self._entries
+            return entries
         left = []
-        for entry in self._entries:
+        for entry in entries:
             if entry in self._passed:
                 self._report.already(entry.name)
             else:
                 left.append(entry)
         return left
 
-    def run(self):
+    def _build(self):
+        """Returns the entries that are still to run."""
+        beside = list(filter(_may_run_beside, self._entries))
+        build_for(self._entries, self._hosts, os.environ.get("ACCEL"),
+                  [lambda: self._local(self._without_passed(beside))],
+                  self._interrupted)
+        return list(itertools.filterfalse(_may_run_beside, self._entries))
+
+    def _run(self):
         if not self._options.no_build:
-            build_for(self._entries, self._hosts, os.environ.get("ACCEL"))
+            build.packages()
         self._passed = records.Passed(self._hosts)
-        entries = self._without_passed()
+        entries = self._entries if self._options.no_build else self._build()
+        entries = self._without_passed(entries)
         start = time.monotonic()
         try:
             here = [entry for entry in entries if entry.host == stanza.HERE]
-            self._local(entry for entry in here if entry.test.all_cores)
+            self._local(entry for entry in here
+                        if entry.test.cores == stanza.ALL)
             machines = stanza.boots(entries, self._hosts)
             if machines:
                 self._choose_accel()
                 report.say(f"{len(machines)} boots, logs are below "
                            f"{project.shown(project.under('logs'))}")
             self._machines(machines, [entry for entry in here
-                                      if not entry.test.all_cores])
+                                      if entry.test.cores != stanza.ALL])
         finally:
             if self._options.tests == stanza.TESTS:
                 records.save_times(self._times)
         if self._options.htab:
             report.comparison(self._comparison, self._argued)
         report.say(f"took {(time.monotonic() - start) / 60:.1f} minutes")
+
+    def run(self):
+        """Returns the exit status."""
+        try:
+            self._run()
+        except BaseException:
+            self._report.failures()
+            raise
         return self._report.finish()
 

@@ -20,6 +20,9 @@ KINDS = ("tap", "exit", "command", "unittest")
 LOCAL_KINDS = ("command", "unittest")
 CLASSES = ("deterministic", "crash", "race", "argued")
 
+# What a local test runs on: those that the builds leave, one, all.
+CORES = SPARE, ONE, ALL = ("spare", "one", "all")
+
 # The "host" of a command: the machine that runs the suite.
 HERE = "here"
 # The flavour of kernels of guests.
@@ -90,7 +93,7 @@ class Test:
     why: str
     guest: str = ""
     tool: str = ""
-    all_cores: bool = False
+    cores: str = ONE
 
     def allowed_skip(self, host):
         """A regular expression of the skips allowed on a host, or None."""
@@ -234,11 +237,10 @@ def _shows(path, section, hosts, klass):
     return tuple(shows)
 
 
-def _all_cores(path, section, kind):
+def _cores(path, section, kind):
     """A machine's are its host's."""
-    cores = _one_of(path, section.name, section.get("cores", "one"),
-                    ("one", "all") if kind in LOCAL_KINDS else ("one",))
-    return cores == "all"
+    return _one_of(path, section.name, section.get("cores", ONE),
+                   CORES if kind in LOCAL_KINDS else (ONE,))
 
 
 def _test(path, section, hosts):
@@ -251,7 +253,7 @@ def _test(path, section, hosts):
                 args=tuple(shlex.split(section.get("args", ""))),
                 guest=section.get("guest", ""),
                 tool=section.get("tool", ""),
-                all_cores=_all_cores(path, section, kind),
+                cores=_cores(path, section, kind),
                 timeout=_number(path, name, int, section.get("timeout", "60")),
                 memory=_number(path, name, int, section.get("memory", "0")),
                 cmdline=section.get("cmdline", ""),
