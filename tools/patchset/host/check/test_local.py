@@ -56,10 +56,12 @@ class Local(unittest.TestCase):
                 child = project.under("child")
                 started = time.monotonic()
                 self.ran(f"sleep 60 & echo $! > {child}; {end}", timeout=1)
-                self.assertLess(time.monotonic() - started, 30)
                 with open(child, encoding="ascii") as written:
                     state = f"/proc/{written.read().strip()}/stat"
-                self.assertTrue(ended(state), state)
+                # What has been killed may take a while.
+                while not ended(state):
+                    self.assertLess(time.monotonic() - started, 30, state)
+                    time.sleep(0.05)
 
 
 if __name__ == "__main__":
