@@ -43,6 +43,7 @@ class Excerpts(unittest.TestCase):
         path = self.write("t.log", "".join(f"{n}\n" for n in range(100)))
         self.assertEqual(excerpt.of_test(path, "t"),
                          [str(n) for n in range(70, 100)])
+        self.assertEqual(excerpt.of_machine(path), [])
 
     def test_what_a_test_told(self):
         self.write("tap.log", TAP)

@@ -29,7 +29,8 @@ def _digest_code(name):
 class Passed:
     """Passes are known by all that they depend on, and by the tables' rows.  In
     a machine that is its kernel and modules, or all of its root, its disk, the
-    programs, and the code that runs and judges it; elsewhere the whole tree, and the base's versions."""
+    programs, and the code that runs and judges it; elsewhere the whole tree, and
+    the base's versions."""
 
     def __init__(self, hosts):
         self._hosts = hosts
