@@ -56,6 +56,7 @@ class Local(unittest.TestCase):
                 child = project.under("child")
                 started = time.monotonic()
                 self.ran(f"sleep 60 & echo $! > {child}; {end}", timeout=1)
+                self.assertLess(time.monotonic() - started, 30)
                 with open(child, encoding="ascii") as written:
                     state = f"/proc/{written.read().strip()}/stat"
                 # What has been killed may take a while.
